@@ -11,7 +11,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from time import monotonic, time
 from typing import cast
 
@@ -118,6 +118,11 @@ class Ledger:
         """Return whether one transaction has taken so long, or the writing thread has ended by an exception."""
         return not self._closed and self._writer.thread.is_stuck(seconds)
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop. Before Python 3.12, asking for the running one takes a system call each time."""
+        return asyncio.get_running_loop()
+
     def begin(self, intent: Intent) -> Awaitable[object]:
         """Queue an intent, which reserves what the call may cost, and return what to await before the call is made.
 
@@ -135,7 +140,7 @@ class Ledger:
     def note(self, settlement: Settlement) -> None:
         """Settle without waiting."""
         if self._writer.reserve():
-            self._gather(_Entry(settlement, None), asyncio.get_running_loop())
+            self._gather(_Entry(settlement, None))
 
     async def close(self) -> None:
         """Write what is waiting, for at most five seconds."""
@@ -148,33 +153,33 @@ class Ledger:
 
     def _queue(self, row: Intent | Settlement, *, strict: bool) -> "asyncio.Future[bool]":
         """Queue a row. Return what tells whether it was committed in time; it is False where nobody should wait."""
-        loop, writer = asyncio.get_running_loop(), self._writer
-        done: asyncio.Future[bool] = loop.create_future()
+        writer = self._writer
+        done: asyncio.Future[bool] = self._loop.create_future()
         if not writer.reserve():
             _give_up(done, strict=strict)
         elif writer.stuck and not strict:
-            self._gather(_Entry(row, None), loop)
+            self._gather(_Entry(row, None))
             done.set_result(False)
         else:
-            self._gather(_Entry(row, done, strict), loop)
+            self._gather(_Entry(row, done, strict))
         return done
 
-    def _gather(self, entry: _Entry, loop: asyncio.AbstractEventLoop) -> None:
+    def _gather(self, entry: _Entry) -> None:
         if not self._gathered:
-            loop.call_soon(self._hand_over, loop, _TURNS)
+            self._loop.call_soon(self._hand_over, _TURNS)
         self._gathered.append(entry)
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+    def _hand_over(self, turns: int) -> None:
         """Hand entries to the writer after some turns of the loop, which are short if the loop is idle."""
         if turns:
-            loop.call_soon(self._hand_over, loop, turns - 1)
+            self._loop.call_soon(self._hand_over, turns - 1)
             return
         entries, self._gathered = self._gathered, []
         self._writer.thread.put(entries)
         for strict, seconds in ((False, _WAIT), (True, _STRICT_WAIT)):
             waiting = [entry.done for entry in entries if entry.done is not None and entry.strict is strict]
             if waiting:
-                loop.call_later(seconds, self._give_up, waiting, strict)
+                self._loop.call_later(seconds, self._give_up, waiting, strict)
 
     def _give_up(self, waiting: "list[asyncio.Future[bool]]", strict: bool) -> None:
         """Stop waiting for rows. They are written all the same."""
@@ -204,7 +209,8 @@ class _Writer:
         self._reported: set[str] = set()
         self._failing = False
         """The database has failed, and that was reported, and nothing was written since."""
-        self._connection, self._file = None, None
+        self._connection: sa.Connection | None = None
+        self._file: AbstractContextManager[Statements] | None = None
         if engine.dialect.name == "sqlite":  # it stays open; one to PostgreSQL may be lost between two writes
             self._connection = engine.connect()
             self._file = FileTransaction(cast("sqlite3.Connection", statements(self._connection)))
@@ -277,7 +283,7 @@ class _Writer:
         """Write entries and wake those who wait for them. Return the error if nothing was written."""
         refused: dict[int, BudgetExceeded] = {}
         try:
-            with self._begin(entries) as sql:
+            with self._file or self._begin_locked(entries) as sql:
                 self._write(sql, entries, refused)
                 self._prune(sql, entries)
         except _SettledBefore:  # at most once: what was reserved is read from the file now
@@ -290,10 +296,6 @@ class _Writer:
             self._report_back()
         _wake(entries, refused)
         return None
-
-    def _begin(self, entries: list[_Entry]) -> AbstractContextManager[Statements]:
-        """Return the transaction of some entries."""
-        return self._file if self._file is not None else self._begin_locked(entries)
 
     @contextmanager
     def _begin_locked(self, entries: list[_Entry]) -> Iterator[Statements]:
