@@ -1,4 +1,5 @@
 """Soak of mixed requests: COUNT of them (1,000,000) on every surface, good and bad. Memory must not grow.
+No descriptor may be left: connections to the upstream are kept, as many as there were requests at once.
 
     COUNT=20000 python -m tests.soak.mixed
 
@@ -77,11 +78,16 @@ async def main() -> int:
             print(f"{(part + 2) * count // 5} requests: {processes.memory():.1f} MB", flush=True)
         await asyncio.sleep(1)
         growth, left = processes.memory() - first, processes.descriptors() - files
+        kept = processes.upstream_connections()
     slope = growth / (count * 0.8) * 100_000
     others = {name: n for name, n in statuses.items() if name != "as expected"}
     missed = ["memory"] * (growth > max(NOISE, MOST_GROWTH * count * 0.8 / 100_000))
-    missed += ["statuses"] * bool(others) + ["descriptors"] * (abs(left) > 2)
-    figures = f"{count} requests, memory {first:.1f} {growth:+.1f} MB ({slope:+.2f} MB per 100,000), files {left:+d}, others {others}"
+    missed += ["statuses"] * bool(others) + ["descriptors"] * (left != 0)
+    missed += ["connections"] * (kept > AT_ONCE)
+    figures = (
+        f"{count} requests, memory {first:.1f} {growth:+.1f} MB ({slope:+.2f} MB per 100,000), files {left:+d},"
+        f" connections to the upstream {kept} of at most {AT_ONCE}, others {others}"
+    )
     return report("soak-mixed", figures, missed)
 
 

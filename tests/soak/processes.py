@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
@@ -75,9 +77,27 @@ class Processes:
         pages = int(Path(f"/proc/{self.gateway.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / MB
 
+    def upstream_connections(self) -> int:
+        """Return the number of the gateway's connections to the upstream, idle ones included."""
+        folder = Path(f"/proc/{self.gateway.pid}")
+        peer = f":{self.upstream_port:04X}"
+        rows = [line.split() for line in (folder / "net/tcp").read_text().splitlines()]
+        sockets = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(peer)}
+        return sum(target in sockets for target in _targets(folder / "fd"))
+
     def descriptors(self) -> int:
-        """Return the number of the gateway's open files."""
-        return len(os.listdir(f"/proc/{self.gateway.pid}/fd"))
+        """Return the number of the gateway's open files without its connections to the upstream.
+
+        Of those, as many are kept as were needed at once, which differs from one second to the next.
+        """
+        return len(os.listdir(f"/proc/{self.gateway.pid}/fd")) - self.upstream_connections()
+
+
+def _targets(folder: Path) -> Iterator[str]:
+    """Yield what descriptors refer to."""
+    for entry in folder.iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield str(entry.readlink())
 
 
 def report(name: str, figures: str, missed: list[str]) -> int:
