@@ -1,6 +1,8 @@
 """A text that arrives in small pieces."""
 
 MOST_PIECES = 16
+_LONG = 512
+"""Letters of a piece, on average, from which on its own memory hardly counts."""
 
 
 class JoinedText:
@@ -39,8 +41,12 @@ class JoinedText:
             self.join()
 
     def join(self) -> None:
-        """Make the pieces a block."""
-        block = "".join(self.pieces)
-        self.pieces.clear()
-        self._blocks.append(block)
-        self._length += len(block)
+        """Make the pieces a block, or a block each if they are long: other texts refer to the same ones."""
+        pieces = self.pieces
+        size = sum(map(len, pieces))
+        self._length += size
+        if size >= _LONG * len(pieces):
+            self._blocks += pieces
+        else:
+            self._blocks.append("".join(pieces))
+        pieces.clear()

@@ -1,6 +1,7 @@
 """Transport by aiohttp's client, and WebSockets. Only here, aiohttp's exceptions are converted into GatewayError."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace, TracebackType
@@ -30,6 +31,8 @@ _HANDSHAKE = 20.0
 """Seconds in which a WebSocket is opened."""
 _REFUSAL = 64 * 1024
 """Bytes that are read of the refusal of a handshake."""
+_RECEIVED = 32 * 1024
+"""Bytes that the kernel receives ahead for a WebSocket, which Linux doubles (socket(7), SO_RCVBUF)."""
 _PING = 20.0
 """Seconds without a byte after which a WebSocket is pinged; it is lost if half of it passes without a pong."""
 _CLOSE = aiohttp.ClientWSTimeout(ws_close=1.0)
@@ -91,7 +94,7 @@ class AiohttpTransport:
         check_path(path)
         with _converted_errors():
             async with asyncio.timeout(_HANDSHAKE):
-                return await self._sockets.ws_connect(
+                result = await self._sockets.ws_connect(
                     URL(self._origin + path, encoded=True),
                     headers=headers,
                     proxy=self._proxy,
@@ -100,6 +103,10 @@ class AiohttpTransport:
                     timeout=_CLOSE,
                     decode_text=False,
                 )
+        # aiohttp parses all that one read brings, up to 256 KB, also while the client does not read.
+        if (own := result.get_extra_info("socket")) is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+        return result
 
     async def close(self) -> None:
         """Close all connections."""

@@ -25,8 +25,13 @@ HIGH_WATER = 32 * 1024
 
 A client that does not read makes the gateway stop reading, and what has been read by then takes memory.
 """
-READ_AT_ONCE = 32 * 1024
-"""Bytes of a response that are read, parsed and translated at once. They take memory when the client does not read."""
+READ_AT_ONCE = 64 * 1024
+"""Bytes of a response that are read and parsed at once."""
+STREAMED_AT_ONCE = 16 * 1024
+"""The same for a stream, where they are translated at once, too.
+
+What they become, up to four times as many bytes, waits in the connection of a client that does not read.
+"""
 IDLE_SECONDS = 50.0
 """Seconds for which an unused connection is kept."""
 

@@ -16,6 +16,7 @@ import pytest
 
 from gateway.observability.json_log import JsonLog
 from gateway.plugin import SERVICES
+from tests.support.apart import Apart, running
 from tests.support.fakegem import FakeGem
 from tests.support.site import Site, WatchedServe, all_returned
 
@@ -41,6 +42,13 @@ async def fakegem() -> AsyncIterator[FakeGem]:
     await upstream.start()
     yield upstream
     await upstream.stop()
+
+
+@pytest.fixture
+async def apart(tmp_path: Path) -> AsyncIterator[Apart]:
+    """A gateway in front of `tests.soak.hostile_upstream`, each a process of its own."""
+    async with running(tmp_path) as result:
+        yield result
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Faults that take memory: large, compressed and endless answers, large bodies, and clients that do not read.
+"""Faults that take memory: large, compressed and endless answers, and large bodies.
 
 Where the size of the process counts, the gateway is a process of its own.
 """
@@ -6,15 +6,13 @@ Where the size of the process counts, the gateway is a process of its own.
 import asyncio
 import gzip
 import json
-import socket
-from collections.abc import AsyncIterator
-from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from gateway.policy.load.memory import MemoryHold
-from tests.soak.memory import MB, Request, chat, free_port, memory, post, start
+from tests.soak.memory import MB, Request, chat, post
+from tests.support.apart import Apart
 from tests.support.fakegem import close, event, head, message, whole
 from tests.support.rawc import RawClient
 from tests.support.site import Site, WatchedServe
@@ -221,56 +219,6 @@ async def test_u51_an_upstream_that_never_reads_is_a_504(serve: WatchedServe, su
     assert json.loads(body)["error"]
 
 
-class Apart:
-    """A gateway and a hostile upstream, each a process of its own."""
-
-    def __init__(self, pid: int, port: int) -> None:
-        self.pid = pid
-        self.port = port
-        self.base = 0.0
-
-    async def ask(self, model: str, *, stream: bool, text: str = "hi") -> int:
-        return await post(self.port, "127.0.0.1", Request("", CHAT.path, chat(text, model, stream=stream)))
-
-    def forget_peak(self) -> None:
-        """Let the peak be the size of now (proc(5), clear_refs)."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        self.base = memory(self.pid, "VmRSS")
-
-    @property
-    def grown(self) -> float:
-        """MB that the gateway is larger than before."""
-        return memory(self.pid, "VmRSS") - self.base
-
-    @property
-    def peak(self) -> float:
-        """MB that it was larger at most."""
-        return memory(self.pid, "VmHWM") - self.base
-
-
-@pytest.fixture
-async def apart(tmp_path: Path) -> AsyncIterator[Apart]:
-    port, upstream_port = free_port(), free_port()
-    config = tmp_path / "gateway.yaml"
-    config.write_text(
-        f"listen: {{port: {port}}}\nupstream: {{base_url: 'http://127.0.0.1:{upstream_port}'}}\n"
-        f"stream: {{write_timeout: 60}}\nstate: {{file: {tmp_path}/state.db}}\n"
-        "connections: {per_address: 2000}\n"
-    )
-    upstream = await start(
-        upstream_port, "-m", "tests.soak.hostile_upstream", str(upstream_port), log=tmp_path / "u"
-    )
-    gateway = await start(port, "-m", "tests.soak.loopback_gateway", str(config), log=tmp_path / "g")
-    result = Apart(gateway.pid, port)
-    for _ in range(20):
-        assert await result.ask("gemini-2.5-flash", stream=False) == 200
-    result.forget_peak()
-    yield result
-    for process in (gateway, upstream):
-        process.kill()
-        await process.wait()
-
-
 @pytest.mark.slow
 @pytest.mark.row("U21")
 async def test_u21_one_event_of_10_mb_is_delivered_and_freed(apart: Apart) -> None:
@@ -304,39 +252,3 @@ async def test_a05_the_process_is_as_small_as_before_after_bodies_that_are_refus
         assert await post(apart.port, "127.0.0.1", Request("", CHAT.path, body)) == 400
     assert apart.peak <= 120
     await eventually(lambda: apart.grown <= 10)
-
-
-async def floods(port: int, count: int) -> list[socket.socket]:
-    """Return connections of clients that have asked for an endless stream and never read it."""
-    loop, body, result = asyncio.get_running_loop(), chat("hi", "gemini-flood", stream=True), []
-    for _ in range(count):
-        own = socket.socket()
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        own.setblocking(False)
-        await loop.sock_connect(own, ("127.0.0.1", port))
-        first = f"POST {CHAT.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
-        await loop.sock_sendall(own, first.encode() + body)
-        result.append(own)
-    return result
-
-
-async def settled(apart: Apart) -> float:
-    """Return the growth of the gateway once it grows no more."""
-    grown = -1.0
-    while apart.grown > grown + 0.5:
-        grown = apart.grown
-        await asyncio.sleep(1)
-    return apart.grown
-
-
-@pytest.mark.slow
-@pytest.mark.row("C04", "C05")
-@pytest.mark.parametrize("count", [20, 500])
-async def test_c05_clients_that_never_read_cost_little_each(apart: Apart, count: int) -> None:
-    clients = await floods(apart.port, count)
-    grown = await settled(apart)
-    print(f"{count} clients: {grown:.1f} MB, {grown * 1000 / count:.0f} KB each")
-    assert grown * 1000 / count <= 300
-    assert await apart.ask("gemini-2.5-flash", stream=False) == 200
-    for own in clients:
-        own.close()

@@ -6,7 +6,10 @@ python -m tests.soak.hostile_upstream PORT
 import asyncio
 import gzip
 import json
+import random
 import sys
+import zlib
+from collections.abc import Iterator
 from functools import cache
 
 from aiohttp import web
@@ -24,7 +27,41 @@ def answer(text: str) -> bytes:
     return json.dumps({"candidates": [candidate], "modelVersion": "gemini-2.5-flash"}).encode()
 
 
-FLOOD = json.dumps({"candidates": [{"content": {"parts": [{"text": "x" * 2000}]}}]}).encode()
+def event(text: str) -> bytes:
+    """Return a message in the middle of a stream."""
+    return json.dumps(
+        {"candidates": [{"content": {"parts": [{"text": text}]}}]}, separators=(",", ":")
+    ).encode()
+
+
+@cache
+def zipped_texts(before: bytes, after: bytes) -> bytes:
+    """Return events that are 30 times as long as they seem, in a form that may be repeated within a gzip."""
+    chance = random.Random(1)
+    texts = (event(f"{chance.getrandbits(128):032x}" * 60) for _ in range(10))
+    squeeze = zlib.compressobj(wbits=-15)
+    return squeeze.compress(b"".join(before + text + after for text in texts)) + squeeze.flush(
+        zlib.Z_FULL_FLUSH
+    )
+
+
+def flood(path: str) -> Iterator[bytes]:
+    """Yield the bodies of streams without end: long texts, single letters, pictures of 1 MB, or compressed texts."""
+    before, after = b"data: ", b"\r\n\r\n"
+    if "letters" in path:
+        data = (before + event("x") + after) * 300
+    elif "pictures" in path:
+        part = {"inlineData": {"mimeType": "image/png", "data": "A" * 2**20}}
+        data = before + json.dumps({"candidates": [{"content": {"parts": [part]}}]}).encode() + after
+    else:
+        data = (before + event("x" * 2000) + after) * 10
+    if "zipped" not in path:
+        while True:
+            yield data
+    data = zipped_texts(before, after)
+    yield zlib.compressobj(wbits=31).flush(zlib.Z_FULL_FLUSH)
+    while True:
+        yield data
 
 
 @cache
@@ -47,14 +84,14 @@ async def call(request: web.Request) -> web.StreamResponse:
     kind = "text/event-stream" if stream else "application/json"
     response = web.StreamResponse(headers={"Content-Type": kind})
     before, after = (b"data: ", b"\r\n\r\n") if stream else (b"", b"")
-    if "bomb" in path:
+    if "bomb" in path or "zipped" in path:
         response.headers["Content-Encoding"] = "gzip"
     await response.prepare(request)
     if "bomb" in path:
         await response.write(bomb(before, after))
     elif "flood" in path:  # not in MODELS: a client that reads it never ends
-        while True:
-            await response.write((before + FLOOD + after) * 10)
+        for data in flood(path):
+            await response.write(data)
     elif "endless" in path:
         await response.write(before + b'{"candidates":[{"content":{"parts":[{"text":"')
         while True:
@@ -66,6 +103,18 @@ async def call(request: web.Request) -> web.StreamResponse:
     else:
         await response.write(before + answer("hi") + after)
     return response
+
+
+async def live(request: web.Request) -> web.WebSocketResponse:
+    """Send sound without end over a connection of the Live API."""
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    await socket.receive()
+    await socket.send_bytes(b'{"setupComplete":{}}')
+    part = {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": "A" * 2000}}
+    message = json.dumps({"serverContent": {"modelTurn": {"parts": [part]}}}).encode()
+    while True:
+        await socket.send_bytes(message)
 
 
 async def picture(request: web.Request) -> web.StreamResponse:
@@ -89,6 +138,7 @@ async def serve(port: int) -> None:
         bomb(*frame)
     app = web.Application()
     app.router.add_get("/media/{size}/{name}", picture)
+    app.router.add_get("/ws/{method}", live)
     app.router.add_route("*", "/{path:.*}", call)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

@@ -47,6 +47,7 @@ _CLIENT_GONE = 499
 _CREATE = "response.create"
 _TRANSPORT = ("type", "generate", "stream", "background")
 """Fields of a message that only say how it is answered."""
+_DATA = b"\ndata: "
 _logger = logging.getLogger("gateway.plugins.responses")
 _text = msgspec.json.Decoder(str).decode
 
@@ -84,10 +85,14 @@ def generates(message: Body) -> bool:
 
 def events(frames: bytes) -> Iterator[bytes]:
     """Yield the payloads of server-sent events. Comments have none, and JSON has no line end of its own."""
-    for frame in frames.split(b"\n\n"):
-        payload = frame.partition(b"\ndata: ")[2]
-        if payload:
-            yield payload
+    start = 0
+    while start < len(frames):
+        end = frames.find(b"\n\n", start)
+        end = len(frames) if end < 0 else end
+        data = frames.find(_DATA, start, end)
+        if 0 <= data < end - len(_DATA):
+            yield frames[data + len(_DATA) : end]
+        start = end + 2
 
 
 class Remembered:

@@ -10,6 +10,7 @@ from gateway.errors import UpstreamDropped, UpstreamError, UpstreamTruncated
 from gateway.upstream.http1.response import Http1Response
 from gateway.upstream.transport import (
     HIGH_WATER,
+    STREAMED_AT_ONCE,
     UNKNOWN_TYPE,
     WRITTEN_AT_ONCE,
     lost,
@@ -61,6 +62,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
         self._buffer = owner.buffer
+        """Part of the memory that the next read may fill."""
         self.loop = loop
         self._transport: asyncio.Transport | None = None
         self._response: Http1Response | None = None
@@ -105,6 +107,7 @@ class Connection(asyncio.BufferedProtocol):
         """Send a request, or its beginning, and return the response, whose head is not there yet."""
         response = Http1Response(self, HIGH_WATER if whole else 1)
         self._response = response
+        self._buffer = self._owner.buffer if whole else self._owner.buffer[:STREAMED_AT_ONCE]
         self._received = self._trailers = 0
         self._until_close = True
         self.since = self._began = self.loop.time()

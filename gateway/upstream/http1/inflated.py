@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Mapping
 
 from gateway.upstream.http1.response import Http1Response
-from gateway.upstream.transport import READ_AT_ONCE, unreadable
+from gateway.upstream.transport import STREAMED_AT_ONCE, unreadable
 
 _MOST_INFLATED = 4 * 1024 * 1024
 """Bytes that one read may become."""
@@ -53,18 +53,18 @@ class InflatedResponse:
                 return result
 
     def _next(self, data: bytes) -> bytes:
-        """Inflate at most READ_AT_ONCE bytes. Raises UpstreamError."""
+        """Inflate at most STREAMED_AT_ONCE bytes. Raises UpstreamError."""
         inflate = self._inflate
         if inflate.eof and data:
             raise unreadable()
         try:
-            result = inflate.decompress(data, READ_AT_ONCE)
+            result = inflate.decompress(data, STREAMED_AT_ONCE)
         except zlib.error:
             raise unreadable() from None
         self._inflated += len(result)
         if inflate.unused_data or self._inflated > _MOST_INFLATED:
             raise unreadable()
-        is_full = len(result) == READ_AT_ONCE and not inflate.eof
+        is_full = len(result) == STREAMED_AT_ONCE and not inflate.eof
         self._rest = inflate.unconsumed_tail if inflate.unconsumed_tail or is_full else None
         return result
 

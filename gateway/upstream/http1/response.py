@@ -7,10 +7,8 @@ from typing import Protocol
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.errors import UpstreamError, forget_frames
-from gateway.upstream.transport import HIGH_WATER, lost, unreadable
+from gateway.upstream.transport import HIGH_WATER, STREAMED_AT_ONCE, lost, unreadable
 
-_PIECE = 32 * 1024
-"""Bytes of a stream that are read at once: as many may wait in the connection of a client that does not read."""
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 """The headers of a response that has forgotten them. Nothing is added to it."""
 
@@ -96,9 +94,9 @@ class Http1Response:
             return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        if self._wake_at == 1 and len(data) > _PIECE:
-            pieces.append(data[_PIECE:])
-            data = data[:_PIECE]
+        if self._wake_at == 1 and len(data) > STREAMED_AT_ONCE:
+            pieces.append(data[STREAMED_AT_ONCE:])
+            data = data[:STREAMED_AT_ONCE]
         self._size = len(pieces[0]) if pieces else 0
         if self._size < HIGH_WATER and not self.done:  # the connection of one that is done may carry another
             self._sender.read_on()

@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import UpstreamError
 from gateway.upstream.http1.inflated import InflatedResponse
 from gateway.upstream.http1.response import Http1Response
-from gateway.upstream.transport import READ_AT_ONCE
+from gateway.upstream.transport import STREAMED_AT_ONCE
 from tests.upstream.http1.test_response import response
 
 
@@ -27,12 +27,12 @@ def inflated(*pieces: bytes, ends: bool = True) -> tuple[InflatedResponse, Http1
 async def whole(reader: InflatedResponse) -> bytes:
     result = b""
     while data := await reader.read():
-        assert len(data) <= READ_AT_ONCE
+        assert len(data) <= STREAMED_AT_ONCE
         result += data
     return result
 
 
-@pytest.mark.parametrize("size", [5, READ_AT_ONCE, READ_AT_ONCE + 1, 3_000_000])
+@pytest.mark.parametrize("size", [5, STREAMED_AT_ONCE, STREAMED_AT_ONCE + 1, 3_000_000])
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
 @pytest.mark.parametrize("cut", [1, 1000])
 async def test_a_body_is_read_in_small_pieces_wherever_it_is_cut(
@@ -49,11 +49,11 @@ async def test_c05_what_nobody_reads_is_not_inflated() -> None:
     body = b"x" * 2_000_000
     reader, inner, calls = inflated(gzip.compress(body)[:-8], ends=False)
     assert (reader.arrived(10**9), reader.is_over) == (None, False)
-    assert len(await reader.read()) == READ_AT_ONCE
+    assert len(await reader.read()) == STREAMED_AT_ONCE
     assert not inner._pieces
     assert calls == ["read"]
-    for _ in range(len(body) // READ_AT_ONCE - 1):
-        assert len(await reader.read()) == READ_AT_ONCE
+    for _ in range(len(body) // STREAMED_AT_ONCE - 1):
+        assert len(await reader.read()) == STREAMED_AT_ONCE
     assert calls == ["read"]  # nothing more is asked for while there is something to inflate
     reader.close()
     assert calls == ["read", "left"]
@@ -61,8 +61,8 @@ async def test_c05_what_nobody_reads_is_not_inflated() -> None:
 
 @pytest.mark.row("U30")
 async def test_u30_a_bomb_is_refused_at_4_mb() -> None:
-    reader, _, _ = inflated(gzip.compress(b"x" * 10**8)[:READ_AT_ONCE])
-    for _ in range(4 * 2**20 // READ_AT_ONCE):
+    reader, _, _ = inflated(gzip.compress(b"x" * 10**8)[:STREAMED_AT_ONCE])
+    for _ in range(4 * 2**20 // STREAMED_AT_ONCE):
         assert await reader.read()
     with pytest.raises(UpstreamError, match="cannot be read"):
         await reader.read()
