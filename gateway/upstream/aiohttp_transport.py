@@ -1,7 +1,6 @@
 """Transport by aiohttp's client, and WebSockets. Only here, aiohttp's exceptions are converted into GatewayError."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace, TracebackType
@@ -31,8 +30,8 @@ _HANDSHAKE = 20.0
 """Seconds in which a WebSocket is opened."""
 _REFUSAL = 64 * 1024
 """Bytes that are read of the refusal of a handshake."""
-_RECEIVED = 32 * 1024
-"""Bytes that the kernel receives ahead for a WebSocket, which Linux doubles (socket(7), SO_RCVBUF)."""
+_WAITING = 32 * 1024
+"""Bytes of messages that wait for a client that does not read. aiohttp reads on until there are 512 KB."""
 _PING = 20.0
 """Seconds without a byte after which a WebSocket is pinged; it is lost if half of it passes without a pong."""
 _CLOSE = aiohttp.ClientWSTimeout(ws_close=1.0)
@@ -103,9 +102,7 @@ class AiohttpTransport:
                     timeout=_CLOSE,
                     decode_text=False,
                 )
-        # aiohttp parses all that one read brings, up to 256 KB, also while the client does not read.
-        if (own := result.get_extra_info("socket")) is not None:
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+        result._reader._limit = _WAITING  # noqa: SLF001 - it cannot be told
         return result
 
     async def close(self) -> None:
