@@ -30,8 +30,6 @@ _HANDSHAKE = 20.0
 """Seconds in which a WebSocket is opened."""
 _REFUSAL = 64 * 1024
 """Bytes that are read of the refusal of a handshake."""
-_WAITING = 32 * 1024
-"""Bytes of messages that wait for a client that does not read. aiohttp reads on until there are 512 KB."""
 _PING = 20.0
 """Seconds without a byte after which a WebSocket is pinged; it is lost if half of it passes without a pong."""
 _CLOSE = aiohttp.ClientWSTimeout(ws_close=1.0)
@@ -93,7 +91,7 @@ class AiohttpTransport:
         check_path(path)
         with _converted_errors():
             async with asyncio.timeout(_HANDSHAKE):
-                result = await self._sockets.ws_connect(
+                return await self._sockets.ws_connect(
                     URL(self._origin + path, encoded=True),
                     headers=headers,
                     proxy=self._proxy,
@@ -102,8 +100,6 @@ class AiohttpTransport:
                     timeout=_CLOSE,
                     decode_text=False,
                 )
-        result._reader._limit = _WAITING  # noqa: SLF001 - it cannot be told
-        return result
 
     async def close(self) -> None:
         """Close all connections."""

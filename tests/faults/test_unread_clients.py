@@ -22,6 +22,8 @@ from tests.support.surfaces import (
 
 MOST = 300
 """KB for each client."""
+LIVE = 1024
+"""KB for each Live session: aiohttp's WebSocket reads ahead until 512 KB of messages wait."""
 ZIPPED = 100
 """KB more where the upstream compresses: zlib's window, and what waits compressed."""
 _CLIENT = "Host: x\r\nAuthorization: Bearer k\r\nx-goog-api-key: k\r\n"
@@ -114,7 +116,7 @@ async def test_c05_on_every_surface(apart: Apart, sockets: ExitStack, surface: s
 async def test_c05_a_live_session(apart: Apart, sockets: ExitStack) -> None:
     each = await floods(apart, sockets, websocket(PATH, SETUP), 80)
     print(f"live: {each:.0f} KB each")
-    assert each <= MOST
+    assert MOST / 10 < each <= LIVE
 
 
 @pytest.mark.slow
