@@ -188,7 +188,7 @@ test-memory: dev  ## soak: 30 MB bodies, remote pictures, gzip bombs, endless an
 soak-mixed: dev  ## soak: COUNT (1,000,000) requests on all surfaces; the growth of memory
 	$(BIN)/python -m tests.soak.mixed
 
-soak-media: dev  ## soak: COUNT (100) recordings of SIZE (20) MB at once, SESSIONS (200) of the Live API; memory, loop, latency
+soak-media: dev  ## soak: COUNT (100) recordings of SIZE (20) MB at once, EDITS (20) of 16 pictures, PARTS (10) of 60 MB, SESSIONS (200) of the Live API beside IDLE (0); memory, loop, latency
 	$(BIN)/python -m tests.soak.media
 
 soak-streams: dev  ## soak: COUNT (5,000) live streams for DURATION (900) seconds

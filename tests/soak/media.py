@@ -1,6 +1,9 @@
-"""Soak of media: COUNT (100) recordings of SIZE (20) MB written down at once, then SESSIONS (200) of Gemini's Live API.
+"""Soak of media: COUNT (100) recordings of SIZE (20) MB at once, pictures and parts of files, SESSIONS (200) of Live.
 
-    COUNT=100 SIZE=20 SESSIONS=200 DURATION=30 python -m tests.soak.media
+    COUNT=100 SIZE=20 EDITS=20 PARTS=10 SESSIONS=200 IDLE=0 DURATION=30 python -m tests.soak.media
+
+EDITS are requests with 16 pictures of 1 MB that are answered with one of 20 MB, PARTS those of an upload, of 60 MB each;
+IDLE sessions of Live are held beside the others, in which nothing is said.
 
 Recordings: the gateway's resident memory grows by `limits.memory` at most, and its event loop is never away for more than
 50 ms. Live: a message of 100 ms of sound is echoed by the upstream; the 99th percentile of the way through the gateway
@@ -15,6 +18,8 @@ import os
 import re
 import statistics
 import sys
+from contextlib import AsyncExitStack
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 
@@ -22,6 +27,7 @@ import aiohttp
 import uvloop
 
 from tests.soak.processes import MB, Processes, report, setting
+from tests.support.forms import BOUNDARY, form
 
 MEMORY = 400
 """MB of `limits.memory`."""
@@ -31,7 +37,12 @@ CONFIG = f"""
 limits: {{memory: {MEMORY * MB}, body: {256 * MB}, streams: 5000}}
 connections: {{per_address: 5000}}
 logging: {{exchanges: false}}
-plugins: {{transcription: {{}}, native: {{live: {{sessions: 2000, per_client: 1000}}}}, metrics: {{}}}}
+plugins:
+  transcription: {{}}
+  images: {{}}
+  files: {{path: files, each: 2000, total: 4000}}
+  native: {{live: {{sessions: 4000, per_client: 4000}}}}
+  metrics: {{}}
 """
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 _KEY = {"Authorization": "Bearer AQ.k"}
@@ -56,6 +67,57 @@ async def transcribe(base: str, path: Path) -> int:
                     pass
             await asyncio.sleep(2)
     return 503
+
+
+async def sent(base: str, path: str, body: bytes) -> int:
+    """Return the status of a form's answer; one that is refused for want of memory is sent again."""
+    headers = {**_KEY, "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(300)) as http:
+        for _ in range(60):
+            try:
+                async with http.post(base + path, data=BytesIO(body)) as response:
+                    async for _ in response.content.iter_any():
+                        pass
+                    if response.status != 503:
+                        return response.status
+            except aiohttp.ClientError:  # refused while the form was being sent
+                pass
+            await asyncio.sleep(1)
+    return 503
+
+
+async def pictures(processes: Processes) -> int:
+    """Edit pictures at once, print the figures, and return the exit code."""
+    count = int(setting("EDITS", 20))
+    picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x08\0\x08\2\0\0\0" + os.urandom(MB)
+    body = form([("prompt", "x"), *[("image[]", picture, "a.png", "image/png")] * 16])
+    return await _at_once(processes, "pictures", count, "/v1/images/edits", body)
+
+
+async def parts(processes: Processes) -> int:
+    """Send parts of an upload at once, print the figures, and return the exit code."""
+    count, size = int(setting("PARTS", 10)), 60 * MB
+    about = {"bytes": count * size, "filename": "a.mp4", "mime_type": "video/mp4", "purpose": "user_data"}
+    async with (
+        aiohttp.ClientSession(headers=_KEY) as http,
+        http.post(f"{processes.base}/v1/uploads", json=about) as response,
+    ):
+        upload = (await response.json())["id"]
+    body = form([("data", os.urandom(size), "upload")])
+    return await _at_once(processes, "parts", count, f"/v1/uploads/{upload}/parts", body)
+
+
+async def _at_once(processes: Processes, name: str, count: int, path: str, body: bytes) -> int:
+    base, begun = processes.memory(), perf_counter()
+    statuses = await asyncio.gather(*(sent(processes.base, path, body) for _ in range(count)))
+    seconds, most, lag = perf_counter() - begun, peak(processes), await away(processes)
+    missed = ["memory"] * (most - base > MEMORY) + ["loop"] * (lag > MOST_AWAY)
+    missed += ["answers"] * (set(statuses) != {200})
+    figures = (
+        f"{count} forms of {len(body) / MB:.0f} MB in {seconds:.1f} s, memory {base:.0f} -> at most {most:.0f} MB, "
+        f"loop away for {lag:.0f} ms at most in the last minute"
+    )
+    return report(name, figures, missed)
 
 
 async def away(processes: Processes) -> float:
@@ -122,6 +184,21 @@ async def talk(url: str, duration: float, times: list[float], number: int) -> No
             await asyncio.sleep(max(0.0, 0.1 - (perf_counter() - begun)))
 
 
+async def idle(processes: Processes, stack: AsyncExitStack) -> None:
+    """Open Live sessions in which nothing is said, and print what each holds."""
+    count = int(setting("IDLE", 0))
+    before, files = processes.memory(), processes.descriptors()
+    for _ in range(count):
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        url = f"{processes.base}{PATH}"
+        socket = await stack.enter_async_context(http.ws_connect(url, headers={"x-goog-api-key": "AQ.k"}))
+        await socket.send_json(_SETUP)
+        await socket.receive(timeout=60)
+    if count:
+        memory, descriptors = (processes.memory() - before) / count, (processes.descriptors() - files) / count
+        print(f"{count} idle sessions: {1000 * memory:.0f} KB and {descriptors:.1f} descriptors each")
+
+
 async def live(processes: Processes) -> int:
     """Hold Live sessions without the gateway and through it, print the figures, and return the exit code."""
     count, duration = int(setting("SESSIONS", 200)), setting("DURATION", 30)
@@ -146,8 +223,14 @@ async def main() -> int:
         codes = []
         if setting("COUNT", 100):
             codes.append(await recordings(processes))
+        if setting("EDITS", 20):
+            codes.append(await pictures(processes))
+        if setting("PARTS", 10):
+            codes.append(await parts(processes))
         if setting("SESSIONS", 200):
-            codes.append(await live(processes))
+            async with AsyncExitStack() as stack:
+                await idle(processes, stack)
+                codes.append(await live(processes))
         if any(codes):
             print(processes.log()[-2000:], file=sys.stderr)
     return max(codes, default=0)

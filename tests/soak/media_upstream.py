@@ -1,7 +1,9 @@
-"""Google's side for soaks of media: it takes uploads, writes recordings down, and echoes Live messages. Argument: port."""
+"""Google's side for soaks of media: takes uploads, writes recordings down, draws, echoes Live messages. Argument: port."""
 
 import asyncio
+import base64
 import json
+import os
 import sys
 
 from aiohttp import WSMsgType, web
@@ -12,6 +14,11 @@ _INTERACTION = {
     "id": "v1_x", "status": "completed", "steps": [{"type": "model_output", "content": _CONTENT}],
     "usage": {"total_input_tokens": 35, "total_output_tokens": 4, "total_tokens": 39},
 }  # fmt: skip
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x08\0\x08\2\0\0\0" + os.urandom(20_000_000)
+_PICTURE = (
+    b'{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"%b"}}]},"finishReason":"STOP"}]}'
+    % base64.b64encode(_PNG)
+)
 _THINKS = 0.5
 """Seconds until an answer."""
 
@@ -31,6 +38,14 @@ async def interactions(request: web.Request) -> web.Response:
         pass
     await asyncio.sleep(_THINKS)
     return web.json_response(_INTERACTION)
+
+
+async def draw(request: web.Request) -> web.Response:
+    """Answer with a picture of 20 MB."""
+    async for _ in request.content.iter_any():
+        pass
+    await asyncio.sleep(_THINKS)
+    return web.Response(body=_PICTURE, content_type="application/json")
 
 
 async def delete(_: web.Request) -> web.Response:
@@ -55,6 +70,7 @@ def app() -> web.Application:
     result = web.Application(client_max_size=2**30)
     result.router.add_post("/upload/v1beta/files", upload)
     result.router.add_post("/v1beta/interactions", interactions)
+    result.router.add_post("/v1beta/models/{model}", draw)
     result.router.add_delete("/v1beta/files/{id}", delete)
     result.router.add_get("/ws/{method}", live)
     return result
