@@ -13,6 +13,8 @@ from multidict import CIMultiDict
 _SECONDS = 10.0
 """Most seconds of a request, in place of google-auth's 120."""
 _MOST_BYTES = 1024 * 1024
+_METADATA = "Metadata-flavor"
+"""As urllib spells it (https://cloud.google.com/compute/docs/metadata/querying-metadata)."""
 
 
 class TokenResponse(NamedTuple):
@@ -28,7 +30,7 @@ class TokenRequest:
     """Makes requests, as google-auth calls it (`google.auth.transport.Request`).
 
     No redirect is followed: it would take a signed assertion to another host. `proxy` is that of the configuration;
-    the environment's are not used.
+    the environment's are not used. The metadata server is asked without one.
     """
 
     clock_offset = 0.0
@@ -54,7 +56,9 @@ class TokenRequest:
         if not url.startswith(("https://", "http://")):
             raise transport_error("a token's URL must begin with https://")
         request = urllib.request.Request(url, data, dict(headers or {}), method=method)  # noqa: S310 - checked
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler(self._proxies), _NoRedirects())
+        # The metadata server answers its own machine alone, and is asked with this header.
+        proxies = {} if request.has_header(_METADATA) else self._proxies
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirects())
         seconds = min(timeout or _SECONDS, _SECONDS)
         try:
             answer = _answer(opener, request, seconds)

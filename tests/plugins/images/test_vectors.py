@@ -1,5 +1,6 @@
 """Pictures end to end: what a client sends, what Gemini is sent, and what the client gets, numbered IM1 to IM16."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Sequence
@@ -269,9 +270,15 @@ async def test_im12_a_mask_is_a_picture_and_a_sentence(
 async def test_im13_an_address_inside_the_network_is_not_fetched(
     http: aiohttp.ClientSession, base: str, painter: Painter
 ) -> None:
-    status, _, body = await ask(http, base, EDITS, images=[{"image_url": "http://169.254.169.254/x"}])
+    connections: list[str] = []
+    inside = await asyncio.start_server(lambda *_: connections.append("one"), "127.0.0.1", 0)
+    port = inside.sockets[0].getsockname()[1]
+    for url in ("http://169.254.169.254/x", f"http://127.0.0.1:{port}/x", f"http://localhost:{port}/x"):
+        status, _, body = await ask(http, base, EDITS, images=[{"image_url": url}])
 
-    assert (status, body["error"]["param"], painter.calls) == (400, "images[0].image_url", [])
+        assert (status, body["error"]["param"], painter.calls) == (400, "images[0].image_url", [])
+    inside.close()
+    assert connections == []
 
 
 @pytest.mark.parametrize("path", [GENERATIONS, EDITS])

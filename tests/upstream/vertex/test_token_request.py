@@ -58,6 +58,8 @@ async def test_the_environments_proxy_is_not_used(
 
     assert (await ask(TokenRequest(None), url)).data == b"direct"
     assert (await ask(TokenRequest(proxy), "http://tokens.example/token")).data == b"by proxy tokens.example"
+    metadata = {"metadata-flavor": "Google"}  # no proxy reaches the metadata server
+    assert (await ask(TokenRequest(proxy), url, headers=metadata)).data == b"direct"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/token", "file:///etc/passwd", "ftp://127.0.0.1/a"])
