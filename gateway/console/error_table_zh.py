@@ -283,6 +283,10 @@ TEXTS = {
     "in the error file of a batch: Google has failed, or not answered, the line":
         "在批处理的错误文件里：Google 处理失败，或没有回答该行",
     "the client sends the lines of its error file again": "客户端重新发送错误文件中的各行",
+    "in the error file of a batch: the gateway was stopped while it asked for the line itself (`run: here`)":
+        "在批处理的错误文件中：网关自行请求该行（`run: here`）时被停止",
+    "the client sends the lines of its error file again, if it needs them: they may have been paid for":
+        "客户端若仍需要，重新发送错误文件中的各行：这些行可能已经计费",
     "an upload that never was, or of another key": "上传不存在，或属于其他密钥",
     "the client begins another upload":
         "客户端重新开始上传",

@@ -1,99 +1,70 @@
 """A gateway that is killed while it works on a batch: nothing is lost, and nothing is asked for twice."""
 
-import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import time
 
 import pytest
-from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from gateway.emulator.server import build_fake
-from gateway.policy.clients.client_rules import Rules
-from gateway.store.ledger import client_keys
-from gateway.store.ledger.tables import open_engine
-from tests.support.batches import BatchClient, line
-from tests.support.gateway_process import Gateway, config, ready
+from tests.support.batches import line
+from tests.support.gateway_process import Gateway
+from tests.support.killed_batches import Google, KilledBatches, google_that_hangs
 
 KILLED_AT = {
     "before the submission arrives": (":batchGenerateContent", False),
     "after the submission, before its answer": (":batchGenerateContent", True),
     "before the answers are read": ("/v1beta/batches/", False),
     "after the answers are sent": ("/v1beta/batches/", True),
+    "before a line is asked for": (":generateContent", False),
+    "after a line is answered": (":generateContent", True),
 }
 """Path of the call during which the gateway is killed, and whether Google has done it."""
 
 
-class Google:
-    """The emulator, which lets a test kill the gateway in the middle of a call."""
-
-    def __init__(self, path: str, *, is_done: bool) -> None:
-        self.path, self.is_done = path, is_done
-        self.reached = asyncio.Event()
-        self.calls: Counter[str] = Counter()
-        self.created = 0
-
-    @web.middleware
-    async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self.calls[request.method + " " + request.path.partition("/batches/")[1]] += 1
-        if self.reached.is_set() or self.path not in request.path:
-            response = await handler(request)
-        else:
-            if self.is_done:
-                await handler(request)
-            self.reached.set()
-            await asyncio.sleep(30)  # until the connection is gone
-            raise web.HTTPBadGateway
-        self.created += ":batchGenerateContent" in request.path
-        return response
-
-
 @pytest.fixture
-async def google(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Google, str]]:
+async def google(request: pytest.FixtureRequest) -> AsyncIterator[Google]:
     path, is_done = KILLED_AT[request.param]
-    upstream = Google(path, is_done=is_done)
-    app = build_fake(pace=0.001)
-    app.middlewares.append(upstream.around)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield upstream, f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with google_that_hangs(path, is_done=is_done) as upstream:
+        yield upstream
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("google", KILLED_AT, indirect=True)
+@pytest.mark.parametrize("google", list(KILLED_AT)[:4], indirect=True)
 async def test_a_batch_survives_kill_9(
-    start: list[Gateway], tmp_path: Path, google: tuple[Google, str], monkeypatch: pytest.MonkeyPatch
+    start: list[Gateway], tmp_path: Path, google: Google, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upstream, url = google
     monkeypatch.setenv("KEY_A", "AIza-a")
-    settings = config(url) + (
-        "pool: {projects: [{name: a, keys: [{env: KEY_A}]}]}\n"
-        f"ledger: {{url: {tmp_path}/ledger.db}}\n"
-        f"plugins: {{chat: {{}}, health: {{}}, files: {{path: {tmp_path}/files}}, "
-        f"batches: {{path: {tmp_path}/batches, poll: 0.2, longest_poll: 0.5}}}}\n"
-    )
-    engine = open_engine(f"{tmp_path}/ledger.db", None)
-    _, key = client_keys.issue(engine, "x", Rules(dollars={"month": 5.0}), time(), None)
-    engine.dispose()
-    gateway = Gateway(tmp_path, settings)
-    start.append(gateway)
-    client = BatchClient(await ready(gateway), key)
-    batch = await client.started([line("a", None), line("b", None)])
-    await asyncio.wait_for(upstream.reached.wait(), 20)
+    gateway = KilledBatches(tmp_path, google, f"chat: {{}}, files: {{path: {tmp_path}/files}}")
+    batch = await (await gateway.client(start)).started([line("a", None), line("b", None)])
 
-    gateway.close()
-    (tmp_path / "notify").unlink()
-    again = Gateway(tmp_path, settings)
-    start.append(again)
+    client = await gateway.killed(start)
     began = time()
-    client = BatchClient(await ready(again), key)
     done = await client.reached(batch, "completed", seconds=60)
 
     assert time() - began < 60
-    assert upstream.created + (upstream.is_done and "batchGenerate" in upstream.path) == 1
+    assert google.count(":batchGenerateContent") == 1
     assert [each["custom_id"] for each in await client.content(done["output_file_id"])] == ["a", "b"]
     assert done["error_file_id"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("google", list(KILLED_AT)[4:], indirect=True)
+async def test_a_line_that_the_gateway_asks_for_itself_is_not_paid_for_twice(
+    start: list[Gateway], tmp_path: Path, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line of the cut call ends in an error, and so may those that were asked for at the same time."""
+    monkeypatch.setenv("KEY_A", "AIza-a")
+    gateway = KilledBatches(tmp_path, google, f"chat: {{}}, files: {{path: {tmp_path}/files}}", ", run: here")
+    lines = [line(str(number), None) for number in range(20)]
+    batch = await (await gateway.client(start)).started(lines)
+
+    client = await gateway.killed(start)
+    done = await client.reached(batch, "completed", seconds=60)
+
+    answered = [each["custom_id"] for each in await client.content(done["output_file_id"])]
+    errors = await client.content(done["error_file_id"])
+    assert 1 <= len(errors) <= 4, errors
+    assert {error["response"]["body"]["error"]["code"] for error in errors} == {"batch_line_interrupted"}
+    names = answered + [error["custom_id"] for error in errors]
+    assert sorted(names, key=int) == [entry["custom_id"] for entry in lines]
+    assert len(answered) <= google.count(":generateContent") <= 20

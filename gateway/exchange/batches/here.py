@@ -1,6 +1,7 @@
 """Lines that the gateway answers itself, one by one: where Google has no batch, or the configuration asks for it.
 
-Each answer is written down before the next line is asked for: after a restart the others are asked for.
+Each line is marked before it is asked for, and its answer is written down before the next one is. After a restart the
+lines without a mark are asked for. One with a mark and no answer ends in an error, because it may have been paid for.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from gateway.errors import BudgetExceeded, GatewayError, RateLimited, forget_frames
 from gateway.exchange.batches.google import requests
+from gateway.exchange.batches.started_lines import StartedLines
 from gateway.exchange.incoming.request_body import Body
 from gateway.policy.clients.kept_batches import Answer, Batch, Part
 
@@ -40,6 +42,10 @@ class _KeptError(Struct):
 
 _encode = msgspec.json.Encoder().encode
 _decode_error = msgspec.json.Decoder(_KeptError).decode
+_INTERRUPTED = _encode(_KeptError(
+    500, "The gateway was stopped while this line was asked for. The line may have been paid for, and is not asked for "
+    "again: send it once more if you need its answer.", "server_error", "batch_line_interrupted", None,
+))  # fmt: skip
 
 
 def read_error(data: bytes) -> GatewayError:
@@ -66,15 +72,20 @@ class Here:
         lines = requests(self._store.requests(part.id))
         part.succeeded, part.failed = sum(done.values()), len(done) - sum(done.values())
         part.state = "sent"
-        lock = asyncio.Lock()
+        started = StartedLines(self._store.started(part.id))
+        for number in sorted(await to_thread(started.read) - done.keys()):
+            await to_thread(self._keep, batch, part, number, _INTERRUPTED, ok=False)
+            done[number] = False
+        lock, reading = asyncio.Lock(), asyncio.Lock()
 
         async def work() -> None:
             while not await stops():
-                line = await to_thread(_next, lines, done)
+                async with reading:  # a generator cannot be advanced by two threads at once
+                    line = await to_thread(_next, lines, done)
                 if line is None:
                     return
                 number, body = line
-                ok, data = await _answer(body, answer)
+                ok, data = await _answer(number, body, answer, started)
                 async with lock:
                     await to_thread(self._keep, batch, part, number, data, ok=ok)
 
@@ -99,15 +110,19 @@ class Here:
         self._store.save(batch, [part], [Answer(number, 0, offset, len(data), ok)])
 
 
-async def _answer(body: bytes, answer: Callable[[Body], Awaitable[bytes | None]]) -> tuple[bool, bytes]:
+async def _answer(
+    number: int, body: bytes, answer: Callable[[Body], Awaitable[bytes | None]], started: StartedLines
+) -> tuple[bool, bytes]:
     error = GatewayError("These requests cannot be lines of a batch.", status=400)
     for attempt in range(_TRIES):
+        await to_thread(started.begin, number)
         try:
             data = await answer(Body(body))
         except RateLimited as limited:
             error = forget_frames(limited)
             if isinstance(limited, BudgetExceeded) or limited.should_retry is False:
                 break
+            await to_thread(started.withdraw, number)
             await asyncio.sleep(min(_LONGEST, limited.retry_after or 2.0**attempt))
         except GatewayError as refusal:
             error = forget_frames(refusal)

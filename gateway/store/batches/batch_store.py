@@ -27,7 +27,8 @@ from gateway.store.batches.database import (
 _UNNAMED = 3600
 """Seconds after which a file that no row names was left by a process that is gone."""
 _NAME = re.compile(
-    r"((?:batch_)?[0-9a-f]{24}(?:-[0-9]+)?)\.(?:requests|answers|download|input|results|lock|new)", re.ASCII
+    r"((?:batch_)?[0-9a-f]{24}(?:-[0-9]+)?)\.(?:requests|answers|started|download|input|results|lock|new)",
+    re.ASCII,
 )
 """The name of a file of the store's. The configuration may name a folder that has others' files, too."""
 
@@ -133,6 +134,10 @@ class BatchStore:
         """Return where the answers to a part are."""
         return self.folder / f"{part}.answers"
 
+    def started(self, part: str) -> Path:
+        """Return where the lines of a part are marked that the gateway asks for itself."""
+        return self.folder / f"{part}.started"
+
     def input(self, batch: Batch) -> Path:
         """Return where the lines of a batch are that came in the body of a request."""
         return self.folder / f"{batch.id}.input"
@@ -167,6 +172,7 @@ class BatchStore:
         for part in parts:
             self.requests(part).unlink(missing_ok=True)
             self.answers(part).unlink(missing_ok=True)
+            self.started(part).unlink(missing_ok=True)
             self.folder.joinpath(f"{part}.download").unlink(missing_ok=True)
 
     def _remove_strays(self, now: float) -> None:
