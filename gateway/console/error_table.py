@@ -188,7 +188,7 @@ ERRORS: tuple[Error, ...] = (
     Error("408", "request_timeout",
           "the body stopped arriving for `connections.body_timeout`",
           "the client tries again on a better network; or raise `connections.body_timeout`"),
-    Error("415", "unsupported_encoding",
+    Error("415", "unsupported_encoding, invalid_encoding",
           "a compressed body, other than gzip, deflate or (with `backports.zstd`) zstd, or one that is not in"
           " its coding",
           "the client sends it without compression"),

@@ -181,7 +181,7 @@ async def _read(
         if not compressed:
             raise
         raise BadRequest(
-            "The request body is not in its Content-Encoding.", status=415, code="unsupported_encoding"
+            "The request body is not in its Content-Encoding.", status=415, code="invalid_encoding"
         ) from None
     except _MALFORMED:
         raise _malformed("a boundary, the headers of a part or the end is missing or wrong") from None

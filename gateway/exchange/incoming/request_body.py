@@ -287,7 +287,7 @@ async def _joined(request: web.Request, most: int, arrived: Callable[[int], None
         if "Content-Encoding" not in request.headers:
             raise
         raise BadRequest(
-            "The request body is not in its Content-Encoding.", status=415, code="unsupported_encoding"
+            "The request body is not in its Content-Encoding.", status=415, code="invalid_encoding"
         ) from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

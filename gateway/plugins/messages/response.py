@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import ContextTooLong, GatewayError, scrub
+from gateway.errors import BudgetExceeded, ContextTooLong, GatewayError, scrub
 from gateway.gemini.events import (
     Citations,
     CodePart,
@@ -353,6 +353,8 @@ def usage(counts: TokenCounts) -> Object:
 _ERROR_CODES = {
     "not_downloadable": (400, "file_not_downloadable"),
     "storage_quota_exceeded": (400, "storage_quota_exceeded"),
+    "unsupported_encoding": (400, "request_body_encoding_unsupported"),
+    "invalid_encoding": (400, "request_body_encoding_invalid"),
 }
 """Status and `details.error_code` by which Anthropic's SDKs choose an error's class (`anthropic/_error_classes.py`)."""
 
@@ -374,6 +376,8 @@ def error_object(error: GatewayError) -> Object:
     value: Object = {"type": kind, "message": message}
     if error.code in _ERROR_CODES:
         value["details"] = {"error_code": _ERROR_CODES[error.code][1]}
+    elif isinstance(error, BudgetExceeded):
+        value["details"] = {"error_code": "enforced_spend_limit_reached"}
     return value
 
 

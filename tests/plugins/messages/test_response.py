@@ -1,6 +1,11 @@
 """Messages, the answer: usage, errors in Anthropic's words, and the name of the model."""
 
+import anthropic
+import anthropic.types
+import anthropic.types.shared
+import httpx2
 import pytest
+from anthropic._error_classes import make_status_error
 
 from gateway.conversation.invalid import missing, too_long, unsupported_value
 from gateway.errors import (
@@ -15,7 +20,7 @@ from gateway.errors import (
 )
 from gateway.gemini.events import Finished, MediaPart, TextDelta, TurnEnded, TurnStarted
 from gateway.gemini.usage import TokenCounts
-from gateway.plugins.messages.response import MessagesStream, error_object, usage
+from gateway.plugins.messages.response import MessagesStream, error_object, error_status, usage
 from tests.support.frames import frames
 
 
@@ -70,6 +75,29 @@ def test_an_error_has_anthropic_s_type(error: GatewayError, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (
+            BadRequest("no", status=415, code="unsupported_encoding"),
+            anthropic.types.shared.RequestBodyEncodingUnsupportedError,
+        ),
+        (
+            BadRequest("no", status=415, code="invalid_encoding"),
+            anthropic.types.shared.RequestBodyEncodingInvalidError,
+        ),
+        (BudgetExceeded("spent"), anthropic.types.shared.EnforcedSpendLimitReachedError),
+        (RateLimited("slow down"), anthropic.RateLimitError),
+        (GatewayError("no", status=400, code="not_downloadable"), anthropic.types.FileNotDownloadableError),
+    ],
+)
+def test_anthropic_s_sdk_raises_the_class_of_an_error_s_code(error: GatewayError, kind: type) -> None:
+    body = {"type": "error", "error": error_object(error)}
+    response = httpx2.Response(error_status(error), request=httpx2.Request("POST", "http://gateway"))
+    raised = make_status_error("no", body=body, response=response)
+    assert type(raised) is kind
+
+
+@pytest.mark.parametrize(
     ("name", "model"),
     [("gemini-2.5-pro", "gemini-2.5-pro"), (None, "asked")],
 )
@@ -117,7 +145,8 @@ def test_g06_spent_credit_is_told_in_anthropics_words() -> None:
     quota.quotas = (Quota("GenerateRequestsPerDay"),)
 
     assert error_object(BudgetExceeded("Spent.")) == {
-        "type": "rate_limit_error", "message": "Your credit balance is too low: Spent."
+        "type": "rate_limit_error", "message": "Your credit balance is too low: Spent.",
+        "details": {"error_code": "enforced_spend_limit_reached"},
     }  # fmt: skip
     assert error_object(quota)["message"] == "You exceeded your quota."
 
