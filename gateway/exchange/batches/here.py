@@ -44,7 +44,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_error = msgspec.json.Decoder(_KeptError).decode
 _INTERRUPTED = _encode(_KeptError(
     500, "The gateway was stopped while this line was asked for. The line may have been paid for, and is not asked for "
-    "again: send it once more if you need its answer.", "server_error", "batch_line_interrupted", None,
+    "again: send it once more if you need its answer.", type="server_error", code="batch_line_interrupted", param=None,
 ))  # fmt: skip
 
 
