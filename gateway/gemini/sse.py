@@ -16,6 +16,8 @@ _LINE = 1
 """Bytes of a line end. They count, so that a stream of empty lines has an end."""
 _BLANK = 64
 """Bytes that are kept of the blanks before a stream. They mean nothing."""
+_CR, _LF = 13, 10
+"""Line ends as numbers: bytes are searched for a number without a call, and without an exception inside."""
 _BOM = b"\xef\xbb\xbf"
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -44,16 +46,9 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads that these bytes complete. Raises UpstreamError for an event over the limit."""
-        if not self._size and len(data) <= self._limit:
-            end = len(data) - 4
-            # Searches are not by `in`, which asks the bytes for a number first, and catches the exception.
-            if data.find(b"\r") == end and data.find(b"\n") == end + 1:
-                if data[:6] == b"data: " and data[end:] == b"\r\n\r\n":  # most reads are one event
-                    self._started = True
-                    return [data[6:end]]
-            elif events := _google_events(data):
-                self._started = True
-                return events
+        if not self._size and len(data) <= self._limit and (events := _google_events(data)):
+            self._started = True
+            return events
         self._size += len(data)
         if not self._started or self._bare_json or (b"\n" not in data and b"\r" not in data):
             self._pieces.append(data)
@@ -126,11 +121,14 @@ class SSEDecoder:
 
 def _google_events(text: bytes) -> list[bytes]:
     """Return the payloads of whole events in the form that Google sends, one line for each; [] for any other text."""
-    if not (text.startswith(b"data: ") and text.endswith(b"\r\n\r\n")):
+    if text[:6] != b"data: " or text[-4:] != b"\r\n\r\n":
         return []
-    events = text[6:-4].split(b"\r\n\r\ndata: ")
+    text = text[6:-4]
+    if _CR not in text:  # most reads are one event
+        return [] if _LF in text else [text]
+    events = text.split(b"\r\n\r\ndata: ")
     joined = b"".join(events)  # a search in it costs less than counts of line ends
-    return events if joined.find(b"\n") < 0 and joined.find(b"\r") < 0 else []
+    return [] if _LF in joined or _CR in joined else events
 
 
 def _json_payloads(body: bytes) -> list[bytes]:

@@ -67,21 +67,20 @@ class StreamTranslator:
         reader, encoder = self.reader, self._encoder
         if not reader.takes_texts:
             return self._by_runs(payloads, NO_TEXTS)
-        begins = not reader.begun
-        if begins or len(payloads) == 1:
-            try:
-                event = read_event(payloads[0])
-            except NOT_PLAIN:
-                event = None
-            if event is None:
-                return self._by_runs(payloads, NO_TEXTS)
-            if not begins:
+        if reader.begun and len(payloads) > 1:
+            return self._texts(payloads)
+        try:
+            event = read_event(payloads[0])
+        except NOT_PLAIN:
+            pass
+        else:
+            if reader.begun:
                 index, text = reader.add_text(event)
                 return encoder.texts(index, [text])
             start = reader.begin(event.model_version, event.response_id)
             out = encoder.encode([start, TextDelta(*reader.add_text(event))])
             return out + self._texts(payloads[1:]) if len(payloads) > 1 else out
-        return self._texts(payloads)
+        return self._by_runs(payloads, NO_TEXTS)
 
     def _texts(self, payloads: list[bytes]) -> bytes:
         """Return bytes for the client for payloads that are most likely plain events."""

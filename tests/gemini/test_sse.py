@@ -21,6 +21,13 @@ STREAMS: dict[str, tuple[bytes, list[bytes]]] = {
     "no space after the colon": (b"data:" + A + b"\n\n", [A]),
     "data over two lines": (b'data: {"a":\ndata: 1}\n\n', [b'{"a":\n1}']),
     "data over two lines with CRLF": (b'data: {"a":\r\ndata: 1}\r\n\r\n', [b'{"a":\n1}']),
+    "data over two lines, the first with LF": (b'data: {"a":\ndata: 1}\r\n\r\n', [b'{"a":\n1}']),
+    "an LF in the second event": (
+        b"data: " + A + b'\r\n\r\ndata: {"a":\ndata: 1}\r\n\r\n',
+        [A, b'{"a":\n1}'],
+    ),
+    "a CR in the second event": (b"data: " + A + b'\r\n\r\ndata: {"a":\rdata: 1}\r\n\r\n', [A, b'{"a":\n1}']),
+    "a comment with CRLF": (b": a comment\r\n\r\n", []),
     "no last blank line": (b"data: " + A + b"\n\ndata: " + B, [A, B]),
     "no last line end of a CR": (b"data: " + A + b"\r", [A]),
     "blank lines between": (b"\n\n\ndata: " + A + b"\n\n\n\n", [A]),

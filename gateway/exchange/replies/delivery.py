@@ -293,7 +293,7 @@ class StreamReply(TimedReply):
         self._response.last_write = value
 
     @property
-    def push(self) -> Callable[[bytes], bool]:
+    def push(self) -> Callable[[bytes, float], bool]:
         """Write content after the headers in one call; return False if the client has to read first."""
         return self._response.push
 

@@ -74,8 +74,11 @@ class EventStream(web.StreamResponse):
             self._head, writer._headers_buf = writer._headers_buf, None  # noqa: SLF001
             writer._headers_written = True  # noqa: SLF001
 
-    def push(self, data: bytes) -> bool:
-        """Write a chunk after the first one. Return False, having written nothing, if that has to wait."""
+    def push(self, data: bytes, now: float) -> bool:
+        """Write a chunk after the first one. Return False, having written nothing, if that has to wait.
+
+        `now` is the time of `time.monotonic`, which is the clock of both event loops.
+        """
         writer = self._writer
         protocol = writer._protocol  # noqa: SLF001 - each of aiohttp's properties costs a call
         transport = protocol.transport
@@ -86,7 +89,7 @@ class EventStream(web.StreamResponse):
             or transport.is_closing()
         ):
             return False
-        self.last_write = writer.loop.time()
+        self.last_write = now
         size = len(data)
         chunk = (_SIZES[size] if size < _MOST_SIZES else b"%x\r\n" % size) + data + b"\r\n"
         writer.output_size += len(chunk)  # WriteDeadline reads it

@@ -34,8 +34,11 @@ class Reply(Protocol):
         """True once status and headers are sent. An error can then only be written into the stream."""
 
     @property
-    def push(self) -> Callable[[bytes], bool] | None:
-        """Write content in one call, or return False if it would have to wait, and write nothing. None: always."""
+    def push(self) -> Callable[[bytes, float], bool] | None:
+        """Write content in one call, or return False if it would have to wait, and write nothing. None: always.
+
+        Its second argument is the time, by `time.monotonic`.
+        """
 
     async def write(self, data: bytes) -> None:
         """Write content. Waits for a slow client."""
@@ -117,8 +120,8 @@ class StreamRelay:
                     await self._write(left)
             await self._end(b"")
 
-    def _arrived(self, data: bytes) -> None:
-        """Note a read. An answer that is too large is not kept."""
+    def _arrived(self, data: bytes) -> float:
+        """Note a read, and return its time. An answer that is too large is not kept."""
         self._read = size = self._read + len(data)
         if size >= self._next_count:
             self._count(size)
@@ -128,6 +131,7 @@ class StreamRelay:
             self._longest_gap = gap
             self._state.report.add_chunk_gap(gap)
         self._last_read = now
+        return now
 
     def _count(self, size: int) -> None:
         """Tell the account of the request's memory what has arrived."""
@@ -141,10 +145,9 @@ class StreamRelay:
 
     def _take(self, data: bytes) -> bool:
         """Translate and write what has arrived. Return False if something has to wait, or has failed."""
-        self._arrived(data)
-        translator = self._translator
+        now, translator = self._arrived(data), self._translator
         out = translator.feed(data)
-        if translator.reader.signed or translator.error is not None or (out and not self._push(out)):  # type: ignore[misc]  # not None
+        if translator.reader.signed or translator.error is not None or (out and not self._push(out, now)):  # type: ignore[misc]  # not None
             self._left = out
             return False
         return True

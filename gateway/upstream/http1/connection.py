@@ -1,6 +1,8 @@
 """One connection to the upstream: writes requests, and parses what comes back into their responses."""
 
 import asyncio
+import socket
+from contextlib import suppress
 from functools import lru_cache
 from typing import Protocol, cast
 
@@ -175,6 +177,17 @@ class Connection(asyncio.BufferedProtocol):
             self._is_paused = False
             self._transport.resume_reading()
             self.since = self.loop.time()
+
+    def acknowledge_later(self) -> None:
+        """Let the kernel acknowledge every second of the small pieces of a stream (tcp(7), TCP_QUICKACK).
+
+        Otherwise it sends a packet for each of them when it is read. The kernel ends this by itself when an
+        acknowledgement has waited for 40 ms: a sender that waits for it (Nagle's algorithm) waits once.
+        """
+        own = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if own is not None:
+            with suppress(OSError):  # of a connection that has just been lost
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
     def check_time(self, now: float) -> None:
         """End a request whose answer takes too long, or whose upstream is silent while the reader waits for it."""

@@ -25,6 +25,9 @@ class Sender(Protocol):
     def read_on(self) -> None:
         """Resume reading, because the reader has caught up."""
 
+    def acknowledge_later(self) -> None:
+        """Expect small pieces, one after another."""
+
 
 class Http1Response:
     """Status, headers and body.
@@ -119,6 +122,7 @@ class Http1Response:
         if self._pieces or self.done or self.error is not None:
             return None
         self._take = take
+        self._sender.acknowledge_later()
         self._waiter = self._sender.loop.create_future()
         return self._waiter
 

@@ -28,7 +28,7 @@ async def test_the_head_is_aiohttps_unless_the_server_gives_one(head: StreamHead
         await response.begin(request, {"x-a": "b"}, context(head))  # type: ignore[arg-type]
         assert response.prepared
         await response.send(b"data", 1)
-        assert response.push(b" pushed")
+        assert response.push(b" pushed", monotonic())
         await response.end(b" and end")
         return response
 
@@ -60,7 +60,7 @@ async def test_aiohttp_writes_a_body_that_is_more_than_chunks() -> None:
             response.enable_compression(web.ContentCoding.deflate)
         await response.begin(request, {}, context())  # type: ignore[arg-type]
         await response.send(b"data", 1)
-        pushed.append(response.push(b"lost"))
+        pushed.append(response.push(b"lost", monotonic()))
         await response.end(b" and end")
         return response
 
@@ -78,7 +78,7 @@ async def test_a_client_that_has_left_is_a_connection_error() -> None:
         await response.begin(request, {}, context())  # type: ignore[arg-type]
         assert request.transport is not None
         request.transport.close()
-        assert not response.push(b"data")
+        assert not response.push(b"data", monotonic())
         for write in (response.send(b"data", 1), response.end(b"data")):
             try:
                 await write

@@ -59,7 +59,7 @@ class Client:
         self.steps: list[tuple[str, bytes]] = []
         self.is_slow = False
 
-    def push(self, data: bytes) -> bool:
+    def push(self, data: bytes, now: float) -> bool:
         if not self.is_slow:
             self.steps.append(("push", data))
         return not self.is_slow
@@ -94,6 +94,9 @@ class Sender:
         pass
 
     def read_on(self) -> None:
+        pass
+
+    def acknowledge_later(self) -> None:
         pass
 
 

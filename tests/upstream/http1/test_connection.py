@@ -1,6 +1,7 @@
 """One connection: time limits, large bodies and pauses."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -141,6 +142,44 @@ async def test_c05_a_reader_that_refuses_what_is_pushed_pauses_the_upstream_at_o
     await pushing
     assert len(await response.read()) == STREAMED_AT_ONCE
     response.close()
+
+
+async def test_small_pieces_of_a_stream_are_not_acknowledged_one_by_one() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\n")
+        writer.write(HEAD % 6 + b"a")
+        for piece in (b"bc", b"def"):
+            await asked.wait()
+            asked.clear()
+            writer.write(piece)
+        writer.close()
+
+    asked = asyncio.Event()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    transport, connection = await loop.create_connection(
+        lambda: Connection(Owner(), loop), *server.sockets[0].getsockname()
+    )
+    own = transport.get_extra_info("socket")
+    assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
+    response = connection.send(b"HEAD\n", whole=False)
+    assert await response.read() == b"a"
+    pieces: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        pieces.append(data)
+        asked.set()
+        return True
+
+    pushing = response.push_to(take)
+    assert not own.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
+    asked.set()
+    assert pushing is not None
+    await pushing
+    assert pieces == [b"bc"]
+    assert await response.read() == b"def"
+    transport.abort()
+    server.close()
 
 
 async def test_an_end_without_an_answer_is_told_to_the_pool() -> None:

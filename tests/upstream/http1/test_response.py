@@ -20,6 +20,9 @@ class Sender:
     def read_on(self) -> None:
         self.calls.append("read")
 
+    def acknowledge_later(self) -> None:
+        pass
+
 
 def response(wake_at: int = 1) -> tuple[Http1Response, list[str]]:
     sender = Sender()
