@@ -27,7 +27,7 @@ A client that does not read makes the gateway stop reading, and what has been re
 """
 READ_AT_ONCE = 64 * 1024
 """Bytes of a response that are read and parsed at once."""
-STREAMED_AT_ONCE = 16 * 1024
+STREAMED_AT_ONCE = 32 * 1024
 """The same for a stream, where they are translated at once, too.
 
 What they become, up to four times as many bytes, waits in the connection of a client that does not read.

@@ -75,7 +75,7 @@ async def test_reading_pauses_at_the_mark_and_resumes_with_the_reader() -> None:
     assert not wire.is_reading()
     assert len(await response.read()) == STREAMED_AT_ONCE
     assert wire.is_reading()
-    assert sum([len(await response.read()) for _ in range(3)]) == 60_000 - STREAMED_AT_ONCE
+    assert len(await response.read()) == 60_000 - STREAMED_AT_ONCE
     response.close()
 
 
@@ -86,7 +86,7 @@ async def test_a_reader_that_makes_the_upstream_wait_is_not_the_upstreams_silenc
     later = asyncio.get_running_loop().time() + 10
     connection.check_time(later)
     assert not wire.ended
-    assert sum([len(await response.read()) for _ in range(7)]) == 100_000
+    assert sum([len(await response.read()) for _ in range(4)]) == 100_000
     connection.check_time(asyncio.get_running_loop().time())
     assert not wire.ended, "its time begins with the reading"
     connection.check_time(later)
