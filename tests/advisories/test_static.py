@@ -407,3 +407,13 @@ def test_s70_redis_py_has_its_fix() -> None:
 def test_s71_the_json_of_clients_is_read_by_a_decoder_that_bounds_its_depth() -> None:
     """orjson, whose recursion the advisories are about, is not used; msgspec raises RecursionError."""
     assert "orjson" not in imported() | set(locked(LOCKS[0]))
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_no_large_file_is_in_the_repository() -> None:
+    """What a run has left behind, such as the files of a test's clients, would be in every clone for ever."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = [ROOT / name for name in tracked.stdout.split("\0") if name]
+
+    assert len(files) > 1000
+    assert [str(file) for file in files if file.exists() and file.stat().st_size > 1_000_000] == []

@@ -26,8 +26,11 @@ NUMBERS = st.one_of(
 )
 
 
-@given(counts=st.lists(NUMBERS, min_size=16, max_size=16), numbers=st.lists(NUMBERS, min_size=6, max_size=6))
-def test_any_numbers_become_ones_that_a_row_can_hold(counts: list[int], numbers: list[int]) -> None:
+@given(
+    counts=st.tuples(*[NUMBERS] * len(TokenCounts.__struct_fields__)),
+    numbers=st.lists(NUMBERS, min_size=6, max_size=6),
+)
+def test_any_numbers_become_ones_that_a_row_can_hold(counts: tuple[int, ...], numbers: list[int]) -> None:
     status, micros, first, duration, money, tokens = numbers
     ended = Settlement(
         "a",

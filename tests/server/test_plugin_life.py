@@ -113,8 +113,9 @@ def test_o14_a_deep_check_tells_each_plugin_that_fails_with_its_place(
     options = config(tmp_path, "plugins:\n  one: {start: broken}\n  two: {start: worse}\n  chat: {}\n")
 
     assert main(["check", *options]) == 0
+    notes = capsys.readouterr().err
     assert main(["check", "--deep", *options]) == 78
-    first, second = capsys.readouterr().err.splitlines()
+    first, second = capsys.readouterr().err.removeprefix(notes).splitlines()
     assert first.startswith(f"{options[1]}:2:8: plugin 'one' failed to start: OSError: broken (")
     assert second.startswith(f"{options[1]}:3:8: plugin 'two' failed to start: OSError: worse (")
 

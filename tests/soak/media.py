@@ -40,7 +40,7 @@ logging: {{exchanges: false}}
 plugins:
   transcription: {{}}
   images: {{}}
-  files: {{path: files, each: 2000, total: 4000}}
+  files: {{path: FOLDER/files, each: 2000, total: 4000}}
   native: {{live: {{sessions: 4000, per_client: 4000}}}}
   metrics: {{}}
 """

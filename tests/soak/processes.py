@@ -28,7 +28,10 @@ def free_port() -> int:
 
 
 class Processes:
-    """The upstream of bench/ or a module of this folder, and a gateway in front of it."""
+    """The upstream of bench/ or a module of this folder, and a gateway in front of it.
+
+    FOLDER in the configuration is a folder that is deleted at the end.
+    """
 
     def __init__(self, config: str, *upstream: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -37,7 +40,8 @@ class Processes:
         path = self.folder / "gateway.yaml"
         path.write_text(
             f"upstream: {{base_url: 'http://127.0.0.1:{self.upstream_port}'}}\n"
-            f"listen: {{port: {self.port}}}\nadmin: {{port: {self.admin_port}}}\n{config}"
+            f"listen: {{port: {self.port}}}\nadmin: {{port: {self.admin_port}}}\n"
+            + config.replace("FOLDER", str(self.folder))
         )
         self.base = f"http://127.0.0.1:{self.port}"
         self._log = (self.folder / "log").open("wb")
