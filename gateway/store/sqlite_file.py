@@ -4,9 +4,11 @@ import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 BUSY = 2.0
 """Seconds to wait for another process that writes."""
+_PAUSE = 0.01
 
 
 def ensure(path: Path) -> sqlite3.DatabaseError | None:
@@ -52,7 +54,17 @@ def use_wal(connection: sqlite3.Connection) -> None:
 
     https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html#pragma_synchronous
     """
-    connection.execute("PRAGMA journal_mode = WAL")
+    end = monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait where both would (https://www.sqlite.org/c3ref/busy_handler.html): two processes
+            # that open a new file at once.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= end:
+                raise
+        sleep(_PAUSE)
     connection.execute("PRAGMA synchronous = NORMAL")
 
 

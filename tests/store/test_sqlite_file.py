@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -106,3 +107,38 @@ def test_wal_is_used_and_commits_wait_for_no_disk(path: Path) -> None:
         ]
 
     assert pragmas == ["wal", 1]
+
+
+class Busy(sqlite3.Connection):
+    """A connection to a file that another process is opening, too."""
+
+    failures: ClassVar[list[int]]
+
+    def execute(self, sql: str, parameters: object = (), /) -> sqlite3.Cursor:
+        if "WAL" in sql and self.failures:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = self.failures.pop(0)
+            raise error
+        return super().execute(sql)
+
+
+def test_the_switch_to_wal_waits_for_another_process_that_makes_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY]
+    monkeypatch.setattr(Busy, "failures", busy, raising=False)
+    with closing(sqlite3.connect(path, factory=Busy)) as connection:
+        use_wal(connection)
+
+        assert Busy.failures == []
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_another_fault_of_the_switch_to_wal_is_raised_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Busy, "failures", [sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY], raising=False)
+    with closing(sqlite3.connect(path, factory=Busy)) as connection, pytest.raises(sqlite3.OperationalError):
+        use_wal(connection)
+
+    assert len(Busy.failures) == 1
