@@ -49,6 +49,8 @@ _KEY = {"Authorization": "Bearer AQ.k"}
 _SETUP = {"setup": {"model": "models/gemini-3.8-live"}}
 _SOUND = base64.b64encode(bytes(3200)).decode()
 """100 ms of 16 kHz."""
+_EVERY = 0.1
+"""Seconds between two messages of a session."""
 
 
 async def transcribe(base: str, path: Path) -> int:
@@ -166,22 +168,26 @@ async def recordings(processes: Processes) -> int:
     return report("recordings", figures, missed)
 
 
-async def talk(url: str, duration: float, times: list[float], number: int) -> None:
-    """Hold a Live session, and time each message until its echo."""
+async def talk(url: str, duration: float, times: list[float], number: int, opened: asyncio.Barrier) -> None:
+    """Hold a Live session, and time each message until its echo.
+
+    The messages of all sessions are spread evenly: else those that were opened together would speak together.
+    """
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(url, headers={"x-goog-api-key": "AQ.k"}, max_msg_size=2**24) as socket,
     ):
         await socket.send_json(_SETUP)
         await socket.receive(timeout=60)
-        await asyncio.sleep(number % 100 / 1000)  # not all at once
-        for _ in range(int(duration * 10)):
+        await opened.wait()
+        start = perf_counter() + number / opened.parties * _EVERY
+        for message in range(int(duration / _EVERY)):
+            await asyncio.sleep(max(0.0, start + message * _EVERY - perf_counter()))
             begun = perf_counter()
             audio = {"mimeType": "audio/pcm;rate=16000", "data": _SOUND}
             await socket.send_str(json.dumps({"realtimeInput": {"audio": audio}}))
             await socket.receive_bytes(timeout=60)
             times.append((perf_counter() - begun) * 1000)
-            await asyncio.sleep(max(0.0, 0.1 - (perf_counter() - begun)))
 
 
 async def idle(processes: Processes, stack: AsyncExitStack) -> None:
@@ -206,7 +212,8 @@ async def live(processes: Processes) -> int:
     for port in (processes.upstream_port, processes.port):
         times: list[float] = []
         url = f"http://127.0.0.1:{port}{PATH}"
-        await asyncio.gather(*(talk(url, duration, times, i) for i in range(count)))
+        opened = asyncio.Barrier(count)
+        await asyncio.gather(*(talk(url, duration, times, i, opened) for i in range(count)))
         quantiles.append([statistics.quantiles(times, n=100)[i] for i in (49, 98)])
     (p50, p99), (p50_through, p99_through) = quantiles
     added = p99_through - p99
