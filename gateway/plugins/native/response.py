@@ -30,12 +30,26 @@ _STATUS = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
-    413: "INVALID_ARGUMENT",
+    405: "UNIMPLEMENTED",
+    408: "UNAVAILABLE",
+    409: "ABORTED",
+    410: "NOT_FOUND",
+    412: "FAILED_PRECONDITION",
+    416: "OUT_OF_RANGE",
+    426: "FAILED_PRECONDITION",
+    428: "FAILED_PRECONDITION",
     429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-"""google.rpc.Code by HTTP status (https://cloud.google.com/apis/design/errors#handling_errors)."""
+"""google.rpc.Code by HTTP status (https://google.aip.dev/193, https://cloud.google.com/apis/design/errors).
+
+Google's table has no 405, 408, 410, 412, 416, 426 and 428. Their names follow the comments of google/rpc/code.proto,
+where UNIMPLEMENTED is an operation that the service does not support. 408, 410, 412 and 416 are as Google's C++ client
+reads them (googleapis/google-cloud-cpp, google/cloud/internal/rest_response.cc).
+"""
 
 
 def returned(headers: Mapping[str, str], origin: str) -> CIMultiDict[str]:
@@ -80,7 +94,7 @@ def created(answer: bytes) -> tuple[list[str], TokenCounts]:
 
 def render_error(error: GatewayError, _: str) -> tuple[int, bytes]:
     """Return an error as google.rpc.Status, as Google's SDKs expect it."""
-    name = _STATUS.get(error.status, "INTERNAL")
+    name = _STATUS.get(error.status) or ("INVALID_ARGUMENT" if 400 <= error.status < 500 else "INTERNAL")
     body = {"code": error.status, "message": scrub(error.message), "status": name}
     return error.status, msgspec.json.encode({"error": body})
 

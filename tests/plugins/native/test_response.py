@@ -71,12 +71,32 @@ def test_an_unreadable_answer_has_no_tokens(kind: str, data: bytes) -> None:
         (BadRequest("no"), 400, "INVALID_ARGUMENT"),
         (GatewayError("no"), 500, "INTERNAL"),
         (GatewayError("no", status=429), 429, "RESOURCE_EXHAUSTED"),
+        (GatewayError("no", status=502), 502, "INTERNAL"),
     ],
 )
 def test_an_error_is_a_google_rpc_status(error: GatewayError, status: int, name: str) -> None:
     code, body = render_error(error, "")
 
     assert (code, json.loads(body)) == (status, {"error": {"code": status, "message": "no", "status": name}})
+
+
+@pytest.mark.parametrize(
+    ("statuses", "name"),
+    [
+        ((400, 402, 406, 411, 413, 414, 415, 417, 421, 422, 431), "INVALID_ARGUMENT"),
+        ((404, 410), "NOT_FOUND"),
+        ((405, 501), "UNIMPLEMENTED"),
+        ((408, 503), "UNAVAILABLE"),
+        ((412, 426, 428), "FAILED_PRECONDITION"),
+        ((409,), "ABORTED"),
+        ((416,), "OUT_OF_RANGE"),
+        ((499,), "CANCELLED"),
+    ],
+)
+def test_a_fault_of_the_request_is_no_internal_error(statuses: tuple[int, ...], name: str) -> None:
+    bodies = [json.loads(render_error(GatewayError("no", status=status), "")[1]) for status in statuses]
+
+    assert {body["error"]["status"] for body in bodies} == {name}
 
 
 def test_an_error_holds_no_key() -> None:
