@@ -41,6 +41,10 @@ _NAME = re.compile(
 _MALFORMED = (HttpProcessingError, ValueError, RuntimeError, AssertionError, LookupError)
 """Errors of MultipartReader for a body that breaks RFC 2046 or RFC 7578."""
 _TRANSFER_ENCODINGS = ("", "binary", "8bit", "7bit", "base64")
+_CHARSET = "_charset_"
+"""The field in which a browser names the form's encoding (https://html.spec.whatwg.org, constructing the entry list;
+RFC 7578, 4.6)."""
+_UTF8 = ("", "utf-8", "utf8", "us-ascii", "ascii")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MOST_FILENAME = 255
 
@@ -206,6 +210,8 @@ async def _read_parts(
         base = _keys(name)[0]
         if base in files:
             await _read_file(part, form.add(base, part), content.limits.folder)
+        elif name.lower() == _CHARSET:
+            _check_charset(await _read_text(part, form, base))
         else:
             form.texts.append((name, await _read_text(part, form, base)))
     raise BadRequest(f"The form has more than {MOST_PARTS} parts.", code="too_many_parts")
@@ -230,12 +236,23 @@ async def _read_text(part: BodyPartReader, form: Form, name: str) -> str:
         raise BadRequest(f"'{name}' must be text in UTF-8.", param=name, code="invalid_type") from None
 
 
+def _check_charset(value: str) -> None:
+    if value.strip().lower() not in _UTF8:
+        raise BadRequest(
+            f"'{_CHARSET}' must be 'UTF-8', the only encoding in which forms are read.",
+            param=_CHARSET,
+            code="unsupported_value",
+        )
+
+
 class _Reader(MultipartReader):
     """aiohttp's reader, which refuses a Content-Disposition that it would only warn of."""
 
     async def fetch_next_part(self) -> MultipartReader | BodyPartReader:
         """Return the next part. Raises ValueError for one whose Content-Disposition is malformed."""
         part = await super().fetch_next_part()
+        # `next` reads a part named _charset_ itself where it has no last part, and fails unless the boundary is short
+        self._last_part = part
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:

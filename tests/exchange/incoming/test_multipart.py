@@ -159,6 +159,28 @@ async def test_text_that_is_not_utf_8_is_refused() -> None:
     assert (error.param, error.code) == ("purpose", "invalid_type")
 
 
+@pytest.mark.parametrize("boundary", [BOUNDARY, "x", "----WebKitFormBoundaryd4b2a0c1e3f54a6b"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("name", "value"), [("_charset_", "UTF-8"), ("_Charset_", "utf8\r\n"), ("_charset_", "")]
+)
+async def test_a_form_may_say_that_it_is_utf_8(boundary: str, place: int, name: str, value: str) -> None:
+    fields: list[Field] = [("purpose", "ä"), ("file", PDF, "ö.pdf", "application/pdf")]
+    fields.insert(place, (name, value))
+    content_type = f"multipart/form-data; boundary={boundary}"
+    expected = Answer([("purpose", "ä")], [("file", "ö.pdf", "application/pdf", PDF)])
+
+    assert await read(form(fields, boundary), content_type=content_type) == expected
+
+
+@pytest.mark.parametrize("value", ["windows-1252", "UTF-16", "u" * 99])
+async def test_another_encoding_of_a_form_is_refused_by_its_field(value: str) -> None:
+    error = await refusal(form([("_charset_", value), *SMALL]))
+
+    assert (error.status, error.param, error.code) == (400, "_charset_", "unsupported_value")
+    assert "'UTF-8'" in error.message
+
+
 async def test_ten_thousand_parts_are_refused_early() -> None:
     enough = await read(form([("x[]", "1")] * MOST_PARTS))
     assert len(enough.texts) == MOST_PARTS
