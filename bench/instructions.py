@@ -34,6 +34,7 @@ COUNTED = 100
 _AT_ONCE = 10
 """Requests of a team at the same time: their rows in the ledger share a commit, as they do under load."""
 KINDS = ("unary", "stream", "team")
+_NO_VALGRIND = "valgrind: not found. On Debian: apt-get install valgrind"
 _STILL = (
     "import runpy, gateway.server.issued_keys as keys; keys._POLL = 3600.0; "
     "runpy.run_module('gateway', run_name='__main__', alter_sys=True)"
@@ -60,13 +61,15 @@ def control(*arguments: str) -> None:
     )
 
 
-def count(kind: str, folder: Path) -> float:
-    """Return the instructions of one request."""
-    return _total(profile(kind, folder, HERE_TREE)) / COUNTED
+def count(kind: str, folder: Path, tree: Tree = HERE_TREE) -> float:
+    """Return the instructions of one request. Raises OSError without valgrind."""
+    return _total(profile(kind, folder, tree)) / COUNTED
 
 
 def profile(kind: str, folder: Path, tree: Tree) -> Path:
-    """Return callgrind's file of the counted requests."""
+    """Return callgrind's file of the counted requests. Raises OSError without valgrind."""
+    if shutil.which("valgrind") is None:
+        raise OSError(_NO_VALGRIND)
     ports = free_port(), free_port()
     config, key = issued(tree, folder) if kind == "team" else (tree.folder / "config/gateway.yaml", "k")
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
@@ -150,8 +153,8 @@ def main() -> int:
     parser.add_argument("--optional", action="store_true", help="pass without valgrind, as `make check` does")
     options = parser.parse_args()
     if shutil.which("valgrind") is None:
-        text = "valgrind: not found. On Debian: apt-get install valgrind"
-        print(f"{text} (instructions are not counted)" if options.optional else text, file=sys.stderr)
+        text = f"{_NO_VALGRIND} (instructions are not counted)" if options.optional else _NO_VALGRIND
+        print(text, file=sys.stderr)
         return 0 if options.optional else 2
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor() as threads:
         values = threads.map(lambda kind: round(count(kind, Path(name))), KINDS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import table
+from bench import instructions, table
 from bench.bodies import Request, chat, gemini, paced, unusual
 from bench.clients import Streams, at_rate, once, percentile
 from bench.idle import polling
@@ -25,6 +25,7 @@ _WARM_UP = 1
 _LIVE_STREAMS, _PACE = 8, 4
 """Streams with an event every so many milliseconds: 2,000 events per second, so that hardly two share a read."""
 _LIVE = (table.NGINX, table.OURS, table.OLD)
+_COUNTED = (("unary", table.UNARY), ("stream", table.STREAM))
 _TRIES = 3
 """Of a round in which answers fail."""
 _HELD_PACE = 1000
@@ -75,6 +76,16 @@ def awake(results: Results, contenders: Sequence[Server], plan: Plan) -> None:
         uvloop.run(
             live(results, [server for server in contenders if server.name in _LIVE], plan, table.awake)
         )
+
+
+def counted(results: Results, trees: Mapping[str, Tree], folder: Path) -> None:
+    """Count the instructions of plain requests and streams. Raises OSError without valgrind."""
+    contenders = [(name, kind, measure, tree) for name, tree in trees.items() for kind, measure in _COUNTED]
+    for name, kind, measure, tree in [*contenders, (table.TEAM, "team", table.UNARY, trees[table.OURS])]:
+        inside = folder / f"{name}-{kind}"
+        inside.mkdir()
+        count = instructions.count(kind, inside, tree)
+        results.add(table.instructions(measure), name, count / 1000)
 
 
 def special(results: Results, contenders: Sequence[Server], plan: Plan) -> None:

@@ -11,8 +11,9 @@ Core 0 runs the servers, core 1 the upstream and the load: wrk, or clients of th
 of all processes of a server. In each round the servers are asked in turn; the figure is the least of the rounds for
 CPU, else the median. A race named `node` is taken for the ancestor. Several races: one a line.
 
-Phases: start, plain, live, special, latency, awake, memory, instances. `awake` is `plain` and `live` once more while
-idle cores poll (bench/idle.py); it needs root, and a virtual machine with haltpoll.
+Phases: start, plain, live, special, latency, awake, memory, instances, instructions. `awake` is `plain` and `live` once
+more while idle cores poll (bench/idle.py); it needs root, and a virtual machine with haltpoll. `instructions` counts
+those of plain requests by callgrind (bench/instructions.py), the same on a busy machine; it needs valgrind.
 
     ours   config/gateway.yaml as it is shipped, every feature on, with the client's own key
     team   the same with an issued key, limits, budgets and a durable ledger
@@ -42,7 +43,7 @@ from bench.servers import LOAD_CORE, ROOT, Servers, Tree
 
 _TOOLS = ("wrk", "nginx", "taskset")
 _RACED = {"plain", "live", "special", "latency", "awake"}
-PHASES = ("start", "plain", "live", "special", "latency", "awake", "memory", "instances")
+PHASES = ("start", "plain", "live", "special", "latency", "awake", "memory", "instances", "instructions")
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -138,6 +139,7 @@ def run(options: argparse.Namespace, folder: Path) -> table.Results:
             race_all()
         phase("memory", lambda: uvloop.run(measures.memory(results, servers, ours, folder, plan)))
         phase("instances", lambda: measures.instances(results, servers, ours, plan))
+        phase("instructions", lambda: measures.counted(results, trees, folder))
     finally:
         servers.stop()
     return results

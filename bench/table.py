@@ -58,6 +58,11 @@ def awake(measure: Measure) -> Measure:
     return replace(measure, name=f"{measure.name}, peers awake")
 
 
+def instructions(measure: Measure) -> Measure:
+    """Return the measure of a request's instructions in a process, without the kernel's (`bench.instructions`)."""
+    return Measure(f"{measure.name}, instructions", "thousand", min)
+
+
 UNUSUAL = ("tools", "schema", "image", "history", "Responses", "Messages")
 
 
@@ -199,6 +204,9 @@ def targets(streams: Sequence[int]) -> Sequence[Target]:
         Target("memory idle, MB", ours(IDLE), 50),
         Target("two instances: capacity of one's", scaling, 1.8, at_least=True),
         *_of_plain(awake, ", peers awake"),
+        Target("unary: instructions of the old commit's", ratio(instructions(UNARY), OURS, OLD), 0.43),
+        Target("stream: instructions of the old commit's", ratio(instructions(STREAM), OURS, OLD), 0.43),
+        Target("team: instructions of pass-through's", ratio(instructions(UNARY), TEAM, OURS), 1.35),
     )
 
 

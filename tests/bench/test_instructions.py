@@ -1,6 +1,10 @@
 """The comparison of `make bench-instructions`."""
 
-from bench.instructions import judge
+from pathlib import Path
+
+import pytest
+
+from bench.instructions import count, judge
 
 _BASELINE = {"python": "3.11.7 x86_64", "unary": 1000, "stream": 4000}
 
@@ -34,3 +38,11 @@ def test_another_python_compares_nothing() -> None:
     assert lines == [
         "unary: 9,000 instructions, not compared: the baseline is of Python 3.11.7 x86_64, this is 3.13.1 x86_64"
     ]
+
+
+def test_without_valgrind_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("subprocess.Popen", None)
+
+    with pytest.raises(OSError, match="apt-get install valgrind"):
+        count("unary", tmp_path)

@@ -75,6 +75,7 @@ def test_each_target_is_judged_by_the_figures_it_names() -> None:
     measures = (
         *(table.UNARY, table.STREAM, table.LIVE, table.P50, table.P99, table.FIRST_P50, table.FIRST_P99),
         *map(table.awake, (table.UNARY, table.STREAM, table.LIVE)),
+        *map(table.instructions, (table.UNARY, table.STREAM)),
         *(table.unusual(name) for name in table.UNUSUAL),
         *(table.unusual(f"{name}, streamed") for name in ("Responses", "Messages")),
     )
