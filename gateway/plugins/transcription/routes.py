@@ -27,7 +27,7 @@ from gateway.gemini.wire import Blob, FileData, Part
 from gateway.plugin import Plugin, Services
 from gateway.plugins.transcription import wire
 from gateway.plugins.transcription.fields import TRANSCRIPTIONS, TRANSLATIONS
-from gateway.plugins.transcription.recordings import Recording, Recordings
+from gateway.plugins.transcription.recordings import INLINE, Recording, Recordings
 from gateway.plugins.transcription.request import Wish, interaction, prompt, wish
 from gateway.plugins.transcription.response import (
     Transcript,
@@ -43,6 +43,7 @@ from gateway.plugins.transcription.response import (
 )
 from gateway.policy.models.catalog import ModelRoute
 from gateway.policy.models.model_kinds import of_kind
+from gateway.policy.pool.errors import NotOnVertex
 
 _LONGEST = 900.0
 """Seconds for a whole transcription."""
@@ -54,6 +55,8 @@ _TOKENS_PER_SECOND = {True: 32, False: 25}
 _WRITTEN_PER_SECOND = 8
 """Tokens of a transcript, with room for times."""
 _LEAST_WRITTEN = 256
+_DEAF = ("gemma-", "learnlm-")
+"""Beginnings of chat models that do not hear."""
 _BROKEN = (500, 502)
 """Statuses of a failure of Google's that is worth another attempt, beside those that nothing is billed for."""
 
@@ -105,8 +108,11 @@ class TranscriptionPlugin(Plugin):
         notes = Notes(strict=self.services.strict)
         review(text_fields.fields, table, notes)
         wanted = wish(fields, notes, translate=translate, by_chat=by_chat)
-        async with self._recordings.read(file, route.model, context, timed=wanted.timed) as recording:
-            return await _Job(self, context, wanted, recording, route, notes, by_chat).run(request)
+        try:
+            async with self._recordings.read(file, route.model, context, timed=wanted.timed) as recording:
+                return await _Job(self, context, wanted, recording, route, notes, by_chat).run(request)
+        except NotOnVertex:
+            raise _not_on_vertex(route.model, "" if by_chat else self._chat_model()) from None
 
     def _route(self, model: str | None, context: RequestContext, *, translate: bool) -> ModelRoute:
         """Return the model: of the kind, or a chat model that hears. Raises BadRequest for any other."""
@@ -117,11 +123,16 @@ class TranscriptionPlugin(Plugin):
         kind = services.capability_table.of(route.model).kind
         if "live" in route.model.split("-"):
             raise _not_supported(route.model, default)
-        if kind == "chat" and not route.model.startswith(("gemma-", "learnlm-")):
+        if kind == "chat" and not route.model.startswith(_DEAF):
             return route
         if translate:
             raise _not_supported(route.model, default)
         return of_kind(route, "transcription", models, services.capability_table.of)
+
+    def _chat_model(self) -> str:
+        """Return words for a chat model that hears."""
+        default = self.services.config.models.default
+        return "a chat model" if default.startswith(_DEAF) else f"a chat model, such as `{default}`,"
 
 
 class _Job:
@@ -269,3 +280,16 @@ def _not_supported(model: str, default: str) -> BadRequest:
         param="model",
         code="model_not_supported",
     )
+
+
+def _not_on_vertex(model: str, instead: str) -> NotOnVertex:
+    """Return the error for a recording that Vertex AI cannot take: for its model, or without `instead` for its size."""
+    error = NotOnVertex(model)
+    where, most = "All Google projects of this gateway are on Vertex AI, which", f"{INLINE // 2**20} MiB"
+    if instead:
+        error.param = "model"
+        error.message = f"{where} does not have `{model}`. Use {instead}, for a file of up to {most}."
+    else:
+        error.param = "file"
+        error.message = f"{where} takes files of up to {most} here. Send a smaller file, or parts of it."
+    return error

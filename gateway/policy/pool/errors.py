@@ -35,11 +35,14 @@ def exhausted(model: str, wait: float, spent: Collection[bool], *, pinned: bool)
     )
 
 
-def not_on_vertex(model: str) -> BadRequest:
-    """Return the error for a call that Vertex AI cannot serve, where all projects are on it."""
-    purpose = f" for {model}" if model else ""
-    return BadRequest(
-        f"Vertex AI does not have this method, or a part of this request{purpose}, and all Google projects of this "
-        "gateway are there. Its operator can add a project of the Gemini API to `pool.projects`.",
-        code="unsupported",
-    )
+class NotOnVertex(BadRequest):
+    """A call that Vertex AI cannot serve, where all projects are on it."""
+
+    code = "unsupported"
+
+    def __init__(self, model: str) -> None:
+        purpose = f" for {model}" if model else ""
+        super().__init__(
+            f"Vertex AI does not have this method, or a part of this request{purpose}, and all Google projects of "
+            "this gateway are there. Its operator can add a project of the Gemini API to `pool.projects`."
+        )

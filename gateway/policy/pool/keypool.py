@@ -24,7 +24,7 @@ from gateway.policy.pool.call_outcome import (
     Rejected,
     Unserved,
 )
-from gateway.policy.pool.errors import exhausted, not_on_vertex, too_large
+from gateway.policy.pool.errors import NotOnVertex, exhausted, too_large
 from gateway.policy.pool.google_quota import (
     DAY,
     MIN_COOLDOWN,
@@ -157,7 +157,7 @@ class KeyPool:
             else:
                 free.append((project, state))
         if not candidates and gemini_only and self._serving(model, False):
-            raise not_on_vertex(model)
+            raise NotOnVertex(model)
         if not usable:
             raise NoUsableKey(model, served=bool(candidates))
         if not free:

@@ -21,6 +21,7 @@ from gateway.plugins.transcription import recordings
 from tests.support.servers import Serve
 from tests.support.sounds import RATE, tone, wav
 from tests.support.team import Team
+from tests.support.vertex import VertexTeam, vertex_team
 from tests.support.waiting import eventually
 
 WAV = wav(tone(1.4))
@@ -205,3 +206,41 @@ async def test_many_large_recordings_at_once_take_little_memory(
             return response.status
 
     assert await asyncio.gather(*(transcribe() for _ in range(12))) == [200] * 12
+
+
+@pytest.fixture
+async def vertex(serve: Serve, tmp_path: Path, aiohttp_server: Any) -> VertexTeam:
+    return await vertex_team(serve, tmp_path, aiohttp_server)
+
+
+@pytest.mark.parametrize(
+    ("default", "instead"),
+    [
+        ("gemini-3.8-flash", "a chat model, such as `gemini-3.8-flash`,"),
+        ("gemma-4-31b-it", "a chat model, for"),
+    ],
+)
+@pytest.mark.parametrize("size", [0, LARGE])
+async def test_a_pool_on_vertex_ai_is_told_a_chat_model(
+    vertex: VertexTeam, small: None, default: str, instead: str, size: int
+) -> None:
+    key = vertex.issue()
+    await vertex.start("express", f"models: {{default: {default}}}\n")
+    async with asked(vertex.base, WAV.ljust(size, b"\0"), key=key) as response:
+        status, error = response.status, (await response.json())["error"]
+
+    assert (status, error["param"], error["code"]) == (400, "model", "unsupported")
+    assert "Vertex AI, which does not have `gemini-3.5-transcribe`" in error["message"]
+    assert instead in error["message"]
+
+
+async def test_a_chat_model_on_vertex_ai_hears_what_needs_no_upload(vertex: VertexTeam, small: None) -> None:
+    key = vertex.issue()
+    await vertex.start("express")
+    async with asked(vertex.base, WAV, key=key, model="gemini-3.8-flash") as response:
+        heard = response.status
+    async with asked(vertex.base, WAV.ljust(LARGE, b"\0"), key=key, model="gemini-3.8-flash") as response:
+        status, error = response.status, (await response.json())["error"]
+
+    assert (heard, status, error["param"], error["code"]) == (200, 400, "file", "unsupported")
+    assert "takes files of up to 15 MiB" in error["message"]

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.errors import BadRequest, NotFound, NoUsableKey
+from gateway.errors import NotFound, NoUsableKey
 from gateway.gemini.errors import from_status
 from gateway.gemini.wire import ErrorStatus
 from gateway.policy.pool.call_outcome import Unserved, outcome
-from gateway.policy.pool.errors import not_on_vertex
+from gateway.policy.pool.errors import NotOnVertex
 from gateway.policy.pool.keypool import KeyPool
 from gateway.policy.pool.projects import PUT_BACK, Kind, PoolConfig, Project
 from tests.support.pools import NOON, M, succeed
@@ -29,9 +29,9 @@ def test_calls_that_vertex_does_not_have_go_to_the_gemini_api() -> None:
     assert asked(keys, NOON) == {"a", "b", "c"}
     assert asked(keys, NOON, gemini_only=True) == {"b", "c"}
     assert not pool(a="vertex").others(M, (), NOON, gemini_only=True)
-    with pytest.raises(BadRequest, match="Vertex AI does not have this method") as caught:
+    with pytest.raises(NotOnVertex, match="Vertex AI does not have this method") as caught:
         pool(a="vertex").acquire(M, NOON, gemini_only=True)
-    assert caught.value.message == not_on_vertex(M).message
+    assert (caught.value.status, caught.value.code, M in caught.value.message) == (400, "unsupported", True)
     with pytest.raises(NoUsableKey):
         KeyPool([Project("a", ("k",), ("other-*",), "vertex")], PoolConfig()).acquire(
             M, NOON, gemini_only=True
