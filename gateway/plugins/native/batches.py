@@ -39,13 +39,17 @@ def checked_requests(body: dict[str, Any], model: str) -> list[dict[str, Any]]:
     for config in configs:
         if any(name is not None for name in cost.values(config, "fileName")):
             raise Forbidden(
-                "The lines of an uploaded file cannot be checked for an API key of this gateway: send the requests "
-                "inlined, up to 20 MB, or as a batch of OpenAI's or Anthropic's API.",
+                "`batch.inputConfig.fileName`: the lines of an uploaded file cannot be checked for an API key of this "
+                "gateway. Send the requests inlined in `batch.inputConfig.requests`, up to 20 MB, or as a batch of "
+                "OpenAI's or Anthropic's API.",
+                param="batch.inputConfig.fileName",
                 code="not_for_issued_keys",
             )
     if any(config is not None for batch in batches for config in cost.values(batch, "webhookConfig")):
         raise Forbidden(
-            "Webhooks need a Gemini API key of your own: read the batch by its name.",
+            "`batch.webhookConfig`: webhooks need a Gemini API key of your own. Leave the field out, and read the "
+            "batch by its name.",
+            param="batch.webhookConfig",
             code="not_for_issued_keys",
         )
     requests = [

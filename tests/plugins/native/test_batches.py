@@ -87,9 +87,10 @@ async def test_a_batch_goes_to_the_project_of_its_files(team: Pinned) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"batch": {"inputConfig": {"fileName": "files/abc"}}}, 403, "cannot be checked"),
-        ({"batch": {"input_config": {"file_name": "files/abc"}}}, 403, "cannot be checked"),
-        (batch(ASKED, webhookConfig={"uris": ["https://example.com"]}), 403, "Webhooks"),
+        ({"batch": {"inputConfig": {"fileName": "files/abc"}}}, 403, "inputConfig.fileName`: the lines"),
+        ({"batch": {"input_config": {"file_name": "files/abc"}}}, 403, "inputConfig.fileName`: the lines"),
+        (batch(ASKED, webhookConfig={"uris": ["https://example.com"]}), 403, "`batch.webhookConfig`: webhooks"),
+        (batch(ASKED, webhook_config={}), 403, "`batch.webhookConfig`: webhooks"),
         (batch({**ASKED, "tools": [{"fileSearch": {}}]}), 403, "fileSearch"),
         (batch({**ASKED, "model": "models/gemini-3.1-pro-preview"}), 400, "the body names"),
         (batch(ASKED, model="models/gemini-3.1-pro-preview"), 400, "the body names"),
