@@ -95,6 +95,15 @@ class Preparation:
             prepared = self.prepare_plain(conversation, options, context)
             if prepared is not None:
                 return prepared
+        return await self.prepare_long(conversation, options, context)
+
+    async def prepare_long(
+        self,
+        conversation: ConversationBuilder | PlainConversation,
+        options: RequestOptions,
+        context: RequestContext,
+    ) -> PreparedRequest:
+        """Return what `prepare` returns, by the way that any conversation can go. Raises as it does."""
         route, capabilities, keys, notes = self._resolved(options, context)
         translation_context = TranslationContext(
             route.model, capabilities, self._safety, route.search, options.show_thoughts, keys

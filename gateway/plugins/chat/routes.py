@@ -73,7 +73,7 @@ class Chat(Plugin):
                 preparation = self.services.preparation
                 answer = self._answer(
                     preparation.prepare_plain(said, options, context)
-                    or await preparation.prepare(said, options, context),
+                    or await preparation.prepare_long(said, options, context),
                     plain.stream_options,
                 )
             del body, plain, said  # a stream may live for an hour
