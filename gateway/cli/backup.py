@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway import full_version
 from gateway.cli.arguments import add_config
-from gateway.config.load import NO_FILE, load
+from gateway.config.load import NO_FILE, folder_of, load
 from gateway.server.store_files import kept_elsewhere, store_files
 from gateway.store.backup.archive import BackupError, write
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the backup and print its contents. Return 1 if it cannot be made; then there is no file."""
     config, source = load(options.config, lazy_secrets=True)
-    files, notes = store_files(config, os.environ), kept_elsewhere(config, os.environ)
+    files, notes = store_files(config, os.environ), kept_elsewhere(config, os.environ, folder_of(source))
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
         manifest = write(options.file, files, full_version(), created, notes)

@@ -60,15 +60,20 @@ def find(environ: Mapping[str, str]) -> Source:
     return Source("", NO_FILE, environ) if existing is None else read_file(existing)
 
 
+def folder_of(source: Source) -> Path | None:
+    """Return the folder of the YAML file, or None for a configuration that is not in a file."""
+    return None if source.file in (NO_FILE, TEXT_VARIABLE) else Path(source.file).absolute().parent
+
+
 def beside(source: Source, config: GatewayConfig) -> GatewayConfig:
     """Return the configuration with the names of files as paths beside the YAML file `source.file`.
 
     The service has STATE_DIRECTORY (systemd.exec(5)) for them, which takes its place. The folder that a command is run
     in has no part in it, so that the gateway and its commands use the same files.
     """
-    if os.environ.get("STATE_DIRECTORY") or source.file in (NO_FILE, TEXT_VARIABLE):
+    folder = folder_of(source)
+    if os.environ.get("STATE_DIRECTORY") or folder is None:
         return config
-    folder = Path(source.file).absolute().parent
     ledger, state = config.ledger, config.state
     url = ledger.url or ("ledger.db" if config.pool.projects else None)
     if url is not None and "://" not in url:

@@ -1,6 +1,7 @@
 """Services of plugins that need no open store: names of models, background tasks, a folder, counters, clients."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.policy.clients.budgets import BudgetUse
 from gateway.policy.models.catalog import Catalog, ModelRoute
 from gateway.policy.models.model_kinds import MediaKind, default_model, of_kind
 from gateway.policy.pool.projects import KeyState
+from gateway.store.state_folder import data_folder
 
 
 class PluginServices:
@@ -34,6 +36,8 @@ class PluginServices:
     background_tasks: BackgroundTasks
     folders: Path = Path("plugins")
     """The folder of the plugins' folders."""
+    beside: Path | None = None
+    """The folder of the YAML file; None for a configuration that is not in a file."""
 
     def route(
         self, client: Client, requested: str | None, default: str | None = None, deployment: str = ""
@@ -68,6 +72,13 @@ class PluginServices:
         path = self.folders / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
+
+    def data_folder(self, path: str | None, name: str) -> Path | None:
+        """Return the folder that an option `path` of a plugin names, or `name` below STATE_DIRECTORY, or None.
+
+        A relative `path` is below STATE_DIRECTORY, or without one beside the YAML file, as `state.file` is.
+        """
+        return data_folder(path, name, os.environ, self.beside)
 
     def form(
         self, request: web.Request, files: Collection[str], most: int

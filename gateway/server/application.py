@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.config.capabilities import capability_table
 from gateway.config.consistency import contradictions
 from gateway.config.key_pool import key_pool
+from gateway.config.load import folder_of
 from gateway.config.prices import prices, successors
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
@@ -173,7 +174,7 @@ def _services(
         background_tasks=BackgroundTasks(statistics),
         observed=Observed(recent, minutes, log.event),
     )
-    services.folders = state_path("plugins", os.environ)
+    services.folders, services.beside = state_path("plugins", os.environ), folder_of(source)
     return services
 
 

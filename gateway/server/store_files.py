@@ -56,8 +56,13 @@ def _plugin_files(base: Path, suffixes: Iterable[str]) -> Iterator[StoreFile]:
             yield StoreFile(match[1], f"data of the plugin {name!r}", path, STATE_VERSION)
 
 
-def kept_elsewhere(config: GatewayConfig, environ: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each store that is no SQLite file, with the command that copies it."""
+def kept_elsewhere(
+    config: GatewayConfig, environ: Mapping[str, str], beside: Path | None = None
+) -> list[str]:
+    """Return a sentence for each store that is no SQLite file, with the command that copies it.
+
+    `beside` is the folder of the YAML file.
+    """
     notes = []
     url = ledger_url(config, environ)
     if url is not None and "://" in url:
@@ -80,7 +85,7 @@ def kept_elsewhere(config: GatewayConfig, environ: Mapping[str, str]) -> list[st
     folders = state_path("plugins", environ)
     if folders.is_dir() and any(folders.iterdir()):
         notes.append(f"Files of plugins are in {folders}. Copy them with: cp -a {folders} FOLDER.")
-    kept = state_path((config.plugins.get("files") or {}).get("path") or "files", environ)
+    kept = state_path((config.plugins.get("files") or {}).get("path") or "files", environ, beside)
     if "files" in config.plugins and (kept / "files.db").exists():
         notes.append(
             f"Files of clients are in {kept}. Copy them while the gateway is stopped: cp -a {kept} FOLDER."

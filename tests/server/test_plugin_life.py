@@ -12,7 +12,10 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.cli.main import main
+from gateway.config.sections import GatewayConfig
+from gateway.config.source import Source
 from gateway.plugin import SERVICES, Plugin
+from gateway.server.application import build_app
 from tests.support.hooks import install
 from tests.support.servers import Serve
 
@@ -153,3 +156,22 @@ def test_o22_an_entry_point_with_a_built_in_s_name_is_an_error(
     error = capsys.readouterr().err
     assert ":2:9: the entry point 'chat' of the installed package" in error
     assert "has the name of a built-in plugin" in error
+
+
+async def test_relative_folders_of_plugins_lie_beside_the_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    (tmp_path / "etc").mkdir()
+    text = "plugins: {files: {path: kept}, batches: {path: asked}}\n"
+    source = Source(text, str(tmp_path / "etc" / "g.yaml"), {})
+    app = build_app(source.decode(GatewayConfig), source)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        batches: Any = app[SERVICES].plugins["batches"]
+        assert batches._folder == tmp_path / "etc" / "asked"
+        assert (tmp_path / "etc" / "kept" / "files.db").exists()
+        assert not (tmp_path / "kept").exists()
+    finally:
+        await runner.cleanup()

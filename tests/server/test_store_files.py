@@ -165,3 +165,11 @@ def test_files_of_clients_are_named_where_there_are_any(tmp_path: Path, options:
 
     (note,) = kept_elsewhere(settings, environ)
     assert f"cp -a {tmp_path}/{folder} FOLDER" in note
+
+
+def test_files_of_clients_lie_beside_the_yaml(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "files.db").touch()
+
+    notes = kept_elsewhere(config("plugins: {files: {path: mine}}\n"), {}, tmp_path)
+    assert f"cp -a {tmp_path}/mine FOLDER" in notes[-1]

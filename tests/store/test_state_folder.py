@@ -1,4 +1,4 @@
-"""The folder of files: systemd's, or the working directory."""
+"""The folder of files: systemd's, the YAML's, or the working directory."""
 
 from pathlib import Path
 
@@ -38,3 +38,18 @@ def test_a_plugin_has_a_folder_if_one_is_named_or_the_service_has_one(
     path: str | None, environ: dict[str, str], expected: Path | None
 ) -> None:
     assert data_folder(path, "files", environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "environ", "expected"),
+    [
+        ("kept", {}, Path("/etc/gw/kept")),
+        ("kept", {"STATE_DIRECTORY": "/var/lib/gateway"}, Path("/var/lib/gateway/kept")),
+        ("/srv/kept", {}, Path("/srv/kept")),
+        (None, {}, None),
+    ],
+)
+def test_a_relative_folder_lies_beside_the_yaml(
+    path: str | None, environ: dict[str, str], expected: Path | None
+) -> None:
+    assert data_folder(path, "files", environ, Path("/etc/gw")) == expected

@@ -1,7 +1,6 @@
 """OpenAI's and Anthropic's batches, on Google's batches."""
 
 import asyncio
-import os
 import secrets
 from asyncio import to_thread
 from collections.abc import AsyncIterator
@@ -25,7 +24,6 @@ from gateway.plugins.batches.request import PLUGINS, check_create, identifier, l
 from gateway.plugins.batches.response import batch_list, batch_object, note_headers
 from gateway.plugins.batches.wire import CreateBatch, decode_create, encode
 from gateway.policy.clients.kept_batches import ENDED, Batch, BatchPage, Details
-from gateway.store.state_folder import data_folder
 
 if TYPE_CHECKING:
     from gateway.exchange.batches.engine import BatchSurface, Engine
@@ -49,7 +47,7 @@ class Batches(Plugin):
             str | None,
             Meta(
                 description="Folder of the batches. Default: `batches` below systemd's STATE_DIRECTORY; without one, "
-                "batches are not served. A relative path is below STATE_DIRECTORY, or the working directory."
+                "batches are not served. A relative path is below STATE_DIRECTORY, or without one beside this file."
             ),
         ] = None
         run: Annotated[
@@ -83,7 +81,7 @@ class Batches(Plugin):
 
     def __init__(self, config: Any, services: Services) -> None:
         super().__init__(config, services)
-        self._folder = data_folder(config.path, "batches", os.environ)
+        self._folder = services.data_folder(config.path, "batches")
         self._engine: Engine | None = None
         self._surface: Surface | None = None
         self._messages: MessageSurface | None = None

@@ -1,7 +1,6 @@
 """Files of OpenAI's and Anthropic's clients, kept on disk. Google's own Files API is `native`'s."""
 
 import asyncio
-import os
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -44,7 +43,6 @@ from gateway.plugins.files.response import (
 from gateway.plugins.files.uploads import Uploads
 from gateway.plugins.files.wire import decode_file, encode
 from gateway.policy.clients.kept_files import FileLimits, Page, StoredFile
-from gateway.store.state_folder import data_folder
 
 if TYPE_CHECKING:
     from gateway.store.files.file_store import FileStore
@@ -67,7 +65,7 @@ class Files(Plugin):
             str | None,
             Meta(
                 description="Folder of the files. Default: `files` below systemd's STATE_DIRECTORY; without one, files "
-                "are not kept. A relative path is below STATE_DIRECTORY, or the working directory."
+                "are not kept. A relative path is below STATE_DIRECTORY, or without one beside this file."
             ),
         ] = None
         each: Annotated[int, Meta(ge=1, le=2048, description="Largest file, in MiB; Google takes 2048.")] = (
@@ -106,7 +104,7 @@ class Files(Plugin):
 
     async def lifespan(self, app: web.Application) -> AsyncIterator[None]:
         """Open the store, and delete expired files from time to time."""
-        folder = data_folder(self.config.path, "files", os.environ)
+        folder = self.services.data_folder(self.config.path, "files")
         if folder is None:
             yield
             return
