@@ -22,6 +22,8 @@ _SUCCESS = (200, 101, 302)
 """101 begins a WebSocket; 302 is Google's answer to the download of a file."""
 _SEVERAL = ("images", "realtime")
 """Surfaces of which one request makes several calls: pictures, and turns of a session."""
+_OWN = "watch-"
+"""Beginning of the ids of our own requests."""
 _PATIENCE = 10.0
 """Seconds in which the gateway has logged what it has answered."""
 
@@ -66,7 +68,10 @@ class Watch(logging.Handler):
         assert not self._complaints, f"the client's log: {self._complaints[:3]}"
         if self._log is None:
             return ""
-        lines = self._exchanges()
+        lines, deadline = self._exchanges(), time.monotonic() + _PATIENCE
+        while not lines and time.monotonic() < deadline:  # a session is logged once its connection has ended
+            time.sleep(0.05)
+            lines = self._exchanges()
         assert lines, "the gateway's log has no request"
         wrong = [line for line in lines if _is_wrong(line)]
         assert not wrong, f"the gateway's log: {wrong[:3]}"
@@ -74,14 +79,14 @@ class Watch(logging.Handler):
 
     def _exchanges(self) -> list[dict[str, Any]]:
         """Return the gateway's lines of requests. A request of our own ends them, so that none is missed."""
-        last = f"watch-{uuid.uuid4().hex}"
+        last = f"{_OWN}{uuid.uuid4().hex}"
         headers = {"Authorization": f"Bearer {self._api_key}", "x-request-id": last}
         urllib.request.urlopen(urllib.request.Request(f"{self._base_url}/models", headers=headers)).close()
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             lines = self._lines()
             if any(line.get("request_id") == last for line in lines):
-                return [line for line in lines if line.get("request_id") != last]
+                return [line for line in lines if not str(line.get("request_id")).startswith(_OWN)]
             time.sleep(0.05)
         raise AssertionError(f"the gateway has not logged its last answer within {_PATIENCE:.0f} s")
 
