@@ -85,11 +85,13 @@ def kept_elsewhere(
     folders = state_path("plugins", environ)
     if folders.is_dir() and any(folders.iterdir()):
         notes.append(f"Files of plugins are in {folders}. Copy them with: cp -a {folders} FOLDER.")
-    kept = state_path((config.plugins.get("files") or {}).get("path") or "files", environ, beside)
-    if "files" in config.plugins and (kept / "files.db").exists():
-        notes.append(
-            f"Files of clients are in {kept}. Copy them while the gateway is stopped: cp -a {kept} FOLDER."
-        )
+    for name in ("files", "batches"):
+        kept = state_path((config.plugins.get(name) or {}).get("path") or name, environ, beside)
+        if name in config.plugins and (kept / f"{name}.db").exists():
+            notes.append(
+                f"{name.capitalize()} of clients are in {kept}. "
+                f"Copy them while the gateway is stopped: cp -a {kept} FOLDER."
+            )
     return notes
 
 

@@ -155,13 +155,16 @@ def test_o19_a_ledger_in_postgresql_has_a_version_too(monkeypatch: pytest.Monkey
     engine.dispose()
 
 
-@pytest.mark.parametrize(("options", "folder"), [("{}", "files"), ("{path: mine}", "mine")])
-def test_files_of_clients_are_named_where_there_are_any(tmp_path: Path, options: str, folder: str) -> None:
-    environ = {"STATE_DIRECTORY": str(tmp_path)}
-    settings = config(f"plugins: {{files: {options}}}\n")
+@pytest.mark.parametrize("plugin", ["files", "batches"])
+@pytest.mark.parametrize(("options", "path"), [("{}", ""), ("{path: mine}", "mine")])
+def test_folders_of_clients_are_named_where_there_are_any(
+    tmp_path: Path, plugin: str, options: str, path: str
+) -> None:
+    folder, environ = path or plugin, {"STATE_DIRECTORY": str(tmp_path)}
+    settings = config(f"plugins: {{{plugin}: {options}}}\n")
     assert kept_elsewhere(settings, environ) == []
     (tmp_path / folder).mkdir()
-    (tmp_path / folder / "files.db").touch()
+    (tmp_path / folder / f"{plugin}.db").touch()
 
     (note,) = kept_elsewhere(settings, environ)
     assert f"cp -a {tmp_path}/{folder} FOLDER" in note
