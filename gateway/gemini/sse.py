@@ -12,6 +12,8 @@ from gateway.errors import UpstreamError
 MAX_EVENT = 32 * 1024 * 1024
 """The largest event, in bytes. An image of the answer is one event."""
 
+_MOST_PIECES = 64
+"""Pieces that are joined to a block. Blocks go back to the system when they are freed; small pieces may not."""
 _LINE = 1
 """Bytes of a line end. They count, so that a stream of empty lines has an end."""
 _BLANK = 64
@@ -26,12 +28,13 @@ class SSEDecoder:
     """Decoder of the events in a byte stream; every cut of the input gives the same payloads."""
 
     __slots__ = (
-        "_bare", "_bare_json", "_data", "_limit", "_line_bytes", "_pieces", "_size", "_started",
+        "_bare", "_bare_json", "_blocks", "_data", "_limit", "_line_bytes", "_pieces", "_size", "_started",
     )  # fmt: skip
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []  # of an unfinished line
+        self._blocks = 0  # so many of them are joined from others
         self._line_bytes = 0  # bytes of the lines of an unfinished event
         self._size = 0  # bytes of an unfinished event, its last line included
         self._started = False
@@ -52,6 +55,9 @@ class SSEDecoder:
         self._size += len(data)
         if not self._started or self._bare_json or (b"\n" not in data and b"\r" not in data):
             self._pieces.append(data)
+            if len(self._pieces) - self._blocks >= _MOST_PIECES:
+                self._pieces[self._blocks :] = [b"".join(self._pieces[self._blocks :])]
+                self._blocks += 1
             self._check_size()
             if self._started or not self._start():
                 return []
@@ -59,7 +65,7 @@ class SSEDecoder:
         if self._pieces:
             self._pieces.append(data)
             data = b"".join(self._pieces)
-            self._pieces = []
+            self._pieces, self._blocks = [], 0
         # A CR at the end of the data may be half of a CRLF, so it is kept for the next call.
         end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         self._pieces = [data[end:]] if end < len(data) else []

@@ -118,3 +118,12 @@ def test_a04_blanks_before_a_stream_are_not_kept() -> None:
 
     assert decoder.waiting < 100
     assert decoder.feed(b"data: {}\n\n") == [b"{}"]
+
+
+@pytest.mark.row("U21")
+def test_u21_the_small_pieces_of_a_large_event_are_joined_to_blocks() -> None:
+    decoder, pieces = SSEDecoder(), [b"%06d" % i for i in range(5000)]
+    assert decoder.feed(b"data: ") == []
+    assert [decoder.feed(piece) for piece in pieces] == [[]] * 5000
+    assert len(decoder._pieces) <= 5000 // 64 + 64
+    assert decoder.feed(b"\n\n") == [b"".join(pieces)]
