@@ -282,14 +282,11 @@ def _not_supported(model: str, default: str) -> BadRequest:
     )
 
 
-def _not_on_vertex(model: str, instead: str) -> NotOnVertex:
+def _not_on_vertex(model: str, instead: str) -> BadRequest:
     """Return the error for a recording that Vertex AI cannot take: for its model, or without `instead` for its size."""
-    error = NotOnVertex(model)
     where, most = "All Google projects of this gateway are on Vertex AI, which", f"{INLINE // 2**20} MiB"
     if instead:
-        error.param = "model"
-        error.message = f"{where} does not have `{model}`. Use {instead}, for a file of up to {most}."
+        message = f"{where} does not have `{model}`. Use {instead}, for a file of up to {most}."
     else:
-        error.param = "file"
-        error.message = f"{where} takes files of up to {most} here. Send a smaller file, or parts of it."
-    return error
+        message = f"{where} takes files of up to {most} here. Send a smaller file, or parts of it."
+    return BadRequest(message, param="model" if instead else "file", code=NotOnVertex.code)
