@@ -4,9 +4,9 @@ import ast
 import asyncio
 import ipaddress
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from tests.advisories.recorder import Recorder, recording
 from tests.support.media_spellings import NOT_PUBLIC, spellings
 from tests.support.servers import Fake, Serve
 from tests.support.sources import sources
+from tests.support.work import calls_made
 
 CHAT = "/v1/chat/completions"
 BOTH = ("https", "http")
@@ -179,15 +180,17 @@ def test_s77_blanks_and_control_characters_dodge_nothing(blank: str, place: str)
             check_url(place.replace("127.0.0.1", "example.com").format(blank), BOTH)
 
 
+def _refused(url: str) -> None:
+    with suppress(ValueError):
+        check_url(url, BOTH)
+
+
 @pytest.mark.row("S75")
 @pytest.mark.parametrize("letter", ["\u0308", "ä", "a.", "\u1bc9", "\u0300a", "㌀", "xn--a-", "ß"])
 def test_s75_a_long_international_name_is_refused_at_once(letter: str) -> None:
     for text in (letter * 10_000, (letter * 20 + ".") * 30, letter * 600):
-        start = time.process_time()
         for url in (f"https://{text}/", f"https://{text}.example/"):
-            with suppress(ValueError):
-                check_url(url, BOTH)
-        assert time.process_time() - start < 0.1
+            assert calls_made(partial(_refused, url)) < 150_000
 
 
 @pytest.mark.row("S76")

@@ -113,9 +113,9 @@ def test_a_secret_that_begins_before_the_cut_is_found(start: int) -> None:
 
 
 def test_only_the_beginning_of_a_long_text_is_searched() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     redacted_beginning("/" * 30_000_000, 256)
-    assert time.perf_counter() - began < 0.2
+    assert time.thread_time() - began < 0.2
 
 
 def test_each_group_of_hints_stands_behind_a_part_of_all_of_them() -> None:
