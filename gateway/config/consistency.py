@@ -9,6 +9,7 @@ from gateway.config.prices import successor_rows
 from gateway.config.sections import GatewayConfig
 from gateway.config.source import Source
 from gateway.errors import ConfigError, Fault
+from gateway.gemini.capabilities import CapabilityTable
 from gateway.policy.clients.access import ISSUED
 from gateway.policy.models.catalog import (
     ModelsConfig,
@@ -56,12 +57,13 @@ def contradictions(config: GatewayConfig, source: Source) -> list[Fault]:
 
 def _model_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
     """Yield the faults of default models, successors and prices."""
+    abilities = _abilities(config, source)
     for setting, model in config.models.defaults.items():
         message = model_fault(config.models, model)
         if setting in PURPOSES and (
             message is None or model == _SHIPPED[setting]
         ):  # other prefixes: not used
-            message = _kind_fault(config, source, setting, model)
+            message = _kind_fault(abilities, setting, model) if abilities else None
         if message is not None:
             yield source.fault(("models", setting), f"models.{setting}: {message}")
     rows = successor_rows(config.models)
@@ -77,12 +79,17 @@ def _model_faults(config: GatewayConfig, source: Source) -> Iterator[Fault]:
             yield source.fault(("ledger", "prices", pattern), f"ledger.prices.{pattern}: {message}")
 
 
-def _kind_fault(config: GatewayConfig, source: Source, kind: str, model: str) -> str | None:
-    """Return the fault of a default model of another kind, or None."""
+def _abilities(config: GatewayConfig, source: Source) -> CapabilityTable | None:
+    """Return the table of abilities, or None where `abilities` has faults, which are reported for themselves."""
     try:
-        known = capability_table(config.abilities, source).of(model)
+        return capability_table(config.abilities, source)
     except ConfigError:
-        return None  # of `abilities`, which are reported for themselves
+        return None
+
+
+def _kind_fault(abilities: CapabilityTable, kind: str, model: str) -> str | None:
+    """Return the fault of a default model of another kind, or None."""
+    known = abilities.of(model)
     if known.kind == kind:
         return None
     return (
