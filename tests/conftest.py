@@ -23,6 +23,10 @@ from tests.support.team import Google, Team
 _MEMORY = "/dev/shm"
 _ROOM = 2**31
 """Bytes that the folders of tests may need."""
+_HERE = Path(__file__).parent
+_FROM_OUTSIDE = {"adversary", "advisories", "attacks", "console", "deploy", "docs", "faults", "sdk"}
+"""Folders whose tests count for no coverage: a line is covered by the tests of its own module, or by none. It would also
+double their time."""
 
 
 def pytest_configure() -> None:
@@ -31,6 +35,18 @@ def pytest_configure() -> None:
         volume = os.statvfs(_MEMORY)
         if volume.f_bavail * volume.f_frsize > _ROOM and not volume.f_flag & os.ST_NOEXEC:
             os.environ["PYTEST_DEBUG_TEMPROOT"] = _MEMORY
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure no coverage in tests that look at the gateway from outside."""
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.path.relative_to(_HERE).parts[0] in _FROM_OUTSIDE:
+            item.add_marker("no_cover")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the tests: a third of their time is waiting."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 hypothesis.settings.register_profile("gateway", deadline=None)  # a clock depends on the machine
