@@ -257,7 +257,7 @@ async def test_s78_what_nginx_refuses_itself_is_json_without_its_version(
     nginx: Nginx, head: str, tls: bool
 ) -> None:
     answer = await nginx.send(
-        f"{head}Host: {DOMAIN}\r\nConnection: close\r\n\r\n".encode(), tls=tls, seconds=2
+        f"{head}Host: {DOMAIN}\r\nConnection: close\r\n\r\n".encode(), tls=tls, seconds=30
     )
 
     assert answer.startswith(b"HTTP/1.1 ")

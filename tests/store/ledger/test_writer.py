@@ -131,11 +131,11 @@ async def test_a_locked_database_keeps_only_clients_with_a_budget_waiting(tmp_pa
             with pytest.raises(LedgerUnavailable):
                 await opened.ledger.begin(intent(90, TOTAL, reserve=1))
             assert opened.ledger.waiting > 90
+            await eventually(lambda: opened.ledger.errors)  # SQLite gives up by sleeps, which a busy machine prolongs
             backup.execute("ROLLBACK")
         assert len(await opened.rows()) == 51
         await opened.ledger.begin(intent(100))
 
-    assert opened.ledger.errors >= 1
     assert [message.partition(":")[0] for message in opened.messages] == [
         "The ledger cannot be written",
         "The ledger can be written again. No row was lost.",
