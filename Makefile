@@ -66,7 +66,7 @@ tests/javascript/node_modules/.made: tests/javascript/package-lock.json
 check: dev javascript  ## run what CI runs: format, lint, types, schema, tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/python -m gateway schema | cmp - config/gateway.schema.json
 	$(BIN)/python -m gateway check --config config/gateway.yaml
 	@[ ! -x tests/javascript/node_modules/.bin/tsc ] || tests/javascript/node_modules/.bin/tsc --project tests/javascript

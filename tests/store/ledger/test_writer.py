@@ -131,7 +131,8 @@ async def test_a_locked_database_keeps_only_clients_with_a_budget_waiting(tmp_pa
             with pytest.raises(LedgerUnavailable):
                 await opened.ledger.begin(intent(90, TOTAL, reserve=1))
             assert opened.ledger.waiting > 90
-            await eventually(lambda: opened.ledger.errors)  # SQLite gives up by sleeps, which a busy machine prolongs
+            # SQLite gives up after a number of sleeps, which a busy machine prolongs
+            await eventually(lambda: opened.ledger.errors)
             backup.execute("ROLLBACK")
         assert len(await opened.rows()) == 51
         await opened.ledger.begin(intent(100))
