@@ -28,21 +28,26 @@ class Phase:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.began = monotonic()
         self.waits: list[float] = []
+        self.slow: list[tuple[float, float]] = []
+        """Waits above MOST: when they began, in seconds of the phase, and how long they were."""
         self.streams = 0
         self.failures: list[str] = []
 
-    @property
-    def slow(self) -> list[float]:
-        """Waits above MOST."""
-        return [wait for wait in self.waits if wait > MOST]
+    def add(self, begun: float) -> None:
+        """Add the wait of a request that began at a time and is answered now."""
+        wait = monotonic() - begun
+        self.waits.append(wait)
+        if wait > MOST:
+            self.slow.append((round(begun - self.began, 1), round(wait, 3)))
 
     def __str__(self) -> str:
         waits = sorted(self.waits) or [0.0]
         return (
             f"{self.name}: {len(self.waits)} requests (median {waits[len(waits) // 2] * 1000:.0f} ms, longest "
             f"{waits[-1] * 1000:.0f} ms), {self.streams} streams, {len(self.failures)} failed {self.failures[:3]}, "
-            f"{len(self.slow)} waited over {MOST * 1000:.0f} ms"
+            f"{len(self.slow)} waited over {MOST * 1000:.0f} ms {self.slow[:8]}"
         )
 
 
@@ -67,12 +72,12 @@ class Load:
             async with self._http.post(URL, data=json.dumps(body)) as response:
                 if chunks:
                     await response.content.readany()
-                    phase.waits.append(monotonic() - begun)
+                    phase.add(begun)
                 text = await response.text()
             if chunks:
                 phase.streams += 1
             else:
-                phase.waits.append(monotonic() - begun)
+                phase.add(begun)
             if response.status != 200 or (chunks and "data: [DONE]" not in text):
                 phase.failures.append(f"{response.status} {text[-200:]}")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -115,6 +120,7 @@ async def main(command: list[str]) -> int:
         load.phase = during = Phase("during")
         process = await asyncio.create_subprocess_exec(*command)
         code = await process.wait()
+        print(f"the command took {monotonic() - during.began:.1f} s")
         await asyncio.sleep(AFTER)
         load.is_ended = True
         await asyncio.gather(*tasks)
