@@ -8,7 +8,7 @@ export PREFIX DESTDIR DOMAIN
 
 BIN := .venv/bin
 RUN := .venv-run/bin
-# The tests run in the processes that tests/conftest.py says, four at most, and each file of tests in one of them.
+# tests/conftest.py says how many processes run the tests, four at most. Each file of tests runs in one of them.
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 PYTEST := $(BIN)/python -m pytest $(SPREAD)
 .DEFAULT_GOAL := help

@@ -25,7 +25,7 @@ _ROOM = 2**31
 """Bytes that the folders of tests may need."""
 _HERE = Path(__file__).parent
 _FROM_OUTSIDE = {"adversary", "advisories", "attacks", "deploy", "docs", "faults", "sdk"}
-"""Folders whose tests count for no coverage: the tests of a module cover its lines. To measure it doubles their time."""
+"""Folders whose tests do not count for coverage: a module's own tests cover its lines. Measuring would double their time."""
 
 
 def pytest_configure() -> None:
@@ -37,14 +37,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage in tests that look at the gateway from outside."""
+    """Measure no coverage in tests that test the gateway from outside."""
     for item in items:
         if item.path.is_relative_to(_HERE) and item.path.relative_to(_HERE).parts[0] in _FROM_OUTSIDE:
             item.add_marker("no_cover")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run the tests: a third of their time is waiting."""
+    """Return how many processes run the tests: more than processors, because the tests wait for a third of their time."""
     return (os.cpu_count() or 1) * 3 // 2
 
 
